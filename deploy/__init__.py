@@ -1,0 +1,1 @@
+"""How Openitem runs: real servers out of wheels, the demonstration, container files and dashboards."""

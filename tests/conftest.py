@@ -1,0 +1,90 @@
+"""Fixtures for tests with real servers. A run whose tests ask for none starts none."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.servers import address_of, close_run, open_run
+
+if TYPE_CHECKING:
+    from deploy.embedded import Kafka, Postgres
+
+MakeDatabase = Callable[[str], Awaitable[str]]
+
+# Warnings are errors; these are not about our code and we cannot act on them.
+THEIR_WARNINGS = [
+    "ignore:(open|read)_text is deprecated:DeprecationWarning",  # kafka-python 3.0 on Python 3.11, when imported.
+]
+
+RUN = pytest.StashKey[Path]()
+OWNER = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in THEIR_WARNINGS:
+        config.addinivalue_line("filterwarnings", line)
+    worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+    config.stash[RUN] = Path(worker_input["openitem_run"]) if worker_input else open_run()
+    config.stash[OWNER] = worker_input["openitem_owner"] if worker_input else os.getpid()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker where the run keeps its servers, and who owns them."""
+    node.workerinput["openitem_run"] = str(node.config.stash[RUN])
+    node.workerinput["openitem_owner"] = node.config.stash[OWNER]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RUN in config.stash and config.stash[OWNER] == os.getpid():
+        close_run(config.stash[RUN])
+
+
+@pytest.fixture(scope="session")
+def postgres_url(pytestconfig: pytest.Config) -> str:
+    """The administrator's address of the run's PostgreSQL."""
+    return address_of("postgres", pytestconfig.stash[RUN], pytestconfig.stash[OWNER])
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(pytestconfig: pytest.Config) -> str:
+    """The run's Kafka, as host:port."""
+    return address_of("kafka", pytestconfig.stash[RUN], pytestconfig.stash[OWNER])
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Goes before the names of topics and groups: all tests of a run share one Kafka."""
+    return f"t{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def make_database(postgres_url: str) -> AsyncIterator[MakeDatabase]:
+    """`await make_database("payment")` is the URL of a fresh, migrated database; dropped after the test."""
+    from tests.support.databases import Databases
+
+    databases = Databases(postgres_url)
+    yield databases.make
+    await databases.drop()
+
+
+@pytest.fixture
+def private_postgres() -> Iterator["Postgres"]:
+    """A PostgreSQL for this test alone, to be killed at will."""
+    from deploy.embedded import Postgres
+
+    with Postgres(durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+def private_kafka() -> Iterator["Kafka"]:
+    """A Kafka for this test alone, to be killed at will."""
+    from deploy.embedded import Kafka
+
+    with Kafka() as server:
+        yield server
