@@ -1,0 +1,46 @@
+"""What surrounds a fact: who said it, when we learned it, where it stands in its stream and in its service's log."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+Branch = Annotated[
+    str,
+    msgspec.Meta(pattern="^[A-Z0-9][A-Z0-9-]{0,15}$", description="Branch code, as the ERP writes it."),
+]
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of every published fact. Flat where it can be, and never changed once published.
+
+    `branch` decides who may see it. `effective_on` is when it is true in the business (invoice date, deposit date);
+    when we learned it is `Envelope.recorded_at`.
+    """
+
+    branch: Branch
+    effective_on: date
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """The CloudEvents attributes of one recorded fact.
+
+    `stream_version` counts 1, 2, 3 within the stream; `seq` counts the facts of the whole service without holes, so a
+    subscriber can prove that he missed nothing.
+    """
+
+    event_id: UUID
+    type: str  # openitem.invoice.issued.v1
+    source: str  # /openitem/invoice
+    stream: str  # invoice-<uuid>
+    stream_version: int
+    seq: int
+    recorded_at: datetime
+    actor: str
+    branch: str
+    correlation_id: str
+    causation_id: str | None = None
+    traceparent: str | None = None

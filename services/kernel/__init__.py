@@ -1,0 +1,1 @@
+"""What every service stands on. It knows none of them and contains no word of the business."""

@@ -1,0 +1,171 @@
+"""Carry out commands against pure domains: load what a command needs, let the domain decide, append what follows.
+
+One command and a batch of thousands take the same path. In a batch each command sees the effect of those before it, a
+refused one leaves the others alone, and everything that lands does so in one append.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from events.envelope import Fact
+from services.kernel.errors import Refused
+from services.kernel.meta import Cause, Meta
+from services.kernel.store import Arriving, Change, Conn, Decision, Loaded, Recorded, Store, Streams
+
+C = TypeVar("C")
+S = TypeVar("S")
+States = Mapping[str, S]
+Facts = Mapping[str, Sequence[Fact]]
+
+
+@dataclass(frozen=True, slots=True)
+class Domain(Generic[C, S]):
+    """A service's rules, as values: nothing here reads a clock, a database or a network.
+
+    `subject`   the stream a command is about: its version is the ETag, and what If-Match is held against.
+    `needs`     the streams a command must see, given those loaded so far: a receipt names the items it paid only once
+                it is loaded. Asked again until it names nothing new.
+    `decide`    the facts that follow, by stream, in order; or a refusal. No facts: everything is on record already.
+    `evolve`    folds one recorded fact into the state of its stream; it never refuses.
+    `prepare`   reads what the rules need to know of things that are no streams here, into the commands. Optional.
+    """
+
+    initial: S
+    subject: Callable[[C], str]
+    needs: Callable[[C, States[S]], Collection[str]]
+    decide: Callable[[C, States[S]], Facts]
+    evolve: Callable[[S, Fact], S]
+    prepare: Callable[[Conn, Sequence[C]], Awaitable[Sequence[C]]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one command of a batch: `refused`, or so many facts (0: on record already)."""
+
+    facts: int
+    refused: Refused | None = None
+
+
+async def carry_out(store: Store, meta: Meta, domain: Domain[C, S], command: C) -> Recorded:
+    """Carry out one command. Errors: what the domain refuses, and those of `Store.execute`."""
+    return await store.execute(meta, decider(domain, command), subject=domain.subject(command))
+
+
+def decider(domain: Domain[C, S], command: C) -> Callable[[Streams], Awaitable[Decision]]:
+    """The decision over one command, for `Store.execute` and `Store.run`."""
+
+    async def decide(streams: Streams) -> Decision:
+        batch = _Batch(domain, streams)
+        [prepared] = await batch.prepare([command])
+        await batch.load([prepared])
+        batch.take(prepared, streams.meta.cause)
+        return Decision(batch.changes(), subject=domain.subject(prepared))
+
+    return decide
+
+
+async def carry_out_many(
+    store: Store, meta: Meta, domain: Domain[C, S], commands: Sequence[C], causes: Sequence[Cause] | None = None
+) -> list[Outcome]:
+    """Carry out commands in order, in one transaction; the answer has one outcome for each.
+
+    Errors   Busy when other writers keep interfering. Refusals are outcomes, not errors.
+    Holds    a command that is refused leaves no trace; all others land, or none does.
+    """
+    outcomes: list[Outcome] = []
+    deadline = asyncio.get_running_loop().time() + meta.wait_s
+
+    async def decide(streams: Streams) -> Decision:
+        outcomes.clear()
+        may_wait = asyncio.get_running_loop().time() < deadline
+        decision, found = await _decide_many(streams, domain, commands, causes, may_wait=may_wait)
+        outcomes.extend(found)
+        return decision
+
+    await store.execute(meta, decide)
+    return outcomes
+
+
+async def carry_out_in(
+    conn: Conn,
+    store: Store,
+    meta: Meta,
+    domain: Domain[C, S],
+    commands: Sequence[C],
+    causes: Sequence[Cause] | None = None,
+) -> list[Outcome]:
+    """The same in a transaction of the caller's, who retries the whole of it on VersionConflict."""
+    outcomes: list[Outcome] = []
+
+    async def decide(streams: Streams) -> Decision:
+        decision, found = await _decide_many(streams, domain, commands, causes, may_wait=False)
+        outcomes.extend(found)
+        return decision
+
+    await store.run(conn, meta, decide)
+    return outcomes
+
+
+async def _decide_many(
+    streams: Streams, domain: Domain[C, S], commands: Sequence[C], causes: Sequence[Cause] | None, *, may_wait: bool
+) -> tuple[Decision, list[Outcome]]:
+    batch = _Batch(domain, streams)
+    prepared = await batch.prepare(commands)
+    await batch.load(prepared)
+    outcomes: list[Outcome] = []
+    for at, command in enumerate(prepared):
+        try:
+            # A command before this one may have changed what it needs to see.
+            await batch.load([command])
+            outcomes.append(Outcome(batch.take(command, causes[at] if causes else streams.meta.cause)))
+        except Refused as refusal:
+            if may_wait and isinstance(refusal, Arriving):
+                raise
+            outcomes.append(Outcome(0, refusal))
+    return Decision(batch.changes()), outcomes
+
+
+class _Batch(Generic[C, S]):
+    """The streams of a batch as they stand after the commands taken so far, and the facts that led there."""
+
+    def __init__(self, domain: Domain[C, S], streams: Streams) -> None:
+        self._domain = domain
+        self._streams = streams
+        self._loaded: dict[str, Loaded[S]] = {}
+        self._states: dict[str, S] = {}
+        self._facts: dict[str, list[Fact]] = {}
+        self._causes: dict[str, list[Cause]] = {}
+
+    async def prepare(self, commands: Sequence[C]) -> Sequence[C]:
+        if self._domain.prepare is None:
+            return commands
+        return await self._domain.prepare(self._streams.conn, commands)
+
+    async def load(self, commands: Iterable[C]) -> None:
+        """Load whatever the commands need and have not yet, in as few queries as the needs have steps."""
+        needs = self._domain.needs
+        while missing := {n for c in commands for n in needs(c, self._states) if n not in self._states}:
+            loaded = await self._streams.load_many(missing, self._domain.evolve, self._domain.initial)
+            self._loaded.update(loaded)
+            self._states.update((name, stream.state) for name, stream in loaded.items())
+
+    def take(self, command: C, cause: Cause) -> int:
+        """Decide one command and fold its facts; answers how many there are. Errors: what the domain refuses."""
+        count = 0
+        for stream, facts in self._domain.decide(command, self._states).items():
+            for fact in facts:
+                self._states[stream] = self._domain.evolve(self._states[stream], fact)
+            self._facts.setdefault(stream, []).extend(facts)
+            self._causes.setdefault(stream, []).extend([cause] * len(facts))
+            count += len(facts)
+        return count
+
+    def changes(self) -> list[Change]:
+        return [
+            Change(name, loaded.version, self._facts.get(name, ()), self._causes.get(name))
+            for name, loaded in self._loaded.items()
+        ]
