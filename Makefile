@@ -1,0 +1,73 @@
+# The verbs of the project. Everything runs in .venv, made from the pinned requirements; nothing else is installed.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+# Two workers suit two cores: the tests share one PostgreSQL and one Kafka, which need their part.
+WORKERS ?= 2
+LOCK ?= requirements.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check fix unit integration e2e test bench chaos demo servers golden schemas lock clean
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: .venv/.stamp ## make .venv from requirements.lock; nothing to do when the lock is unchanged
+
+.venv/.stamp: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+check: setup ## format, lint, types, imports and the rules of the code; under half a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/arch
+
+fix: setup ## format, and repair what ruff can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+unit: setup ## tests of the rules, without servers
+	$(BIN)/pytest -q tests/unit
+
+integration: setup ## tests with a real PostgreSQL and Kafka
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/integration
+
+e2e: setup ## customers' stories through all services
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/e2e
+
+test: setup ## every test there is
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+bench: setup ## how fast, on this machine
+	$(BIN)/python -m tests.bench
+
+chaos: setup ## faults under load, then the books are checked: ROUNDS=20 SEED=7
+	$(if $(ROUNDS),OPENITEM_CHAOS_ROUNDS=$(ROUNDS)) $(if $(SEED),OPENITEM_CHAOS_SEED=$(SEED)) $(BIN)/pytest tests/chaos
+
+demo: setup ## the whole system on this machine: LEDGER=open-items.csv MAPPING=mapping.toml
+	$(BIN)/python -m deploy.demo $(if $(LEDGER),--ledger "$(LEDGER)") $(if $(MAPPING),--mapping "$(MAPPING)")
+
+servers: setup ## PostgreSQL and Kafka until Ctrl-C, to be shared by test runs
+	$(BIN)/python -m deploy.embedded
+
+golden: setup ## add the missing golden samples of event versions
+	$(BIN)/python -m events.golden
+
+schemas: setup ## write the JSON Schemas of the events
+	$(BIN)/python -m events.schemas
+
+lock: ## resolve requirements.lock anew from pyproject.toml
+	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
+	"$$tools/bin/pip" install --quiet uv && "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --all-extras pyproject.toml -o $(LOCK)
+
+clean: ## remove what the verbs made here; downloads in the user's cache stay
+	rm -rf .venv .openitem .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
