@@ -1,0 +1,152 @@
+"""Send the records of a ledger to the services that own them, and gather what did not land."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from services.cli.importing.ledger import KINDS, Ledger, Problem
+from services.cli.importing.mapping import Record
+
+# One request. Small enough that every row's rejection fits the socket's buffers while the body is still being sent.
+ROWS_PER_REQUEST: Final = 2_000
+WAIT_S: Final = 30  # A receipt may name an invoice that the payment service is just about to learn of.
+ATTEMPTS_MAX: Final = 5  # Sends of one request while a service is away; rows that landed are on record, not doubled.
+_RETRY_S: Final = 1.0
+
+
+class ServiceAway(Exception):
+    """A service did not answer, or could not go on. What was sent is safe: the same file can be sent again."""
+
+
+class NotAllowed(Exception):
+    """The token is refused, or may not import."""
+
+
+@dataclass
+class Tally:
+    """What became of one kind of record. `rows` = landed + on_record + rejected."""
+
+    rows: int = 0
+    landed: int = 0
+    on_record: int = 0
+    rejected: int = 0
+    facts: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Report:
+    """The whole import. `problems` are in the order they were met; a row appears at most once."""
+
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def codes(self) -> Counter[tuple[str, str]]:
+        return Counter((problem.kind, problem.code) for problem in self.problems)
+
+
+Progress = Callable[[str, int], None]  # Kind, and how many more of its records are done.
+
+
+def send(
+    ledger: Ledger, urls: Mapping[str, str], token: Callable[[], str], progress: Progress = lambda _kind, _more: None
+) -> Report:
+    """Send everything, kind after kind. A row that was refused once is left out of the kinds that follow.
+
+    Errors   NotAllowed; ServiceAway after ATTEMPTS_MAX tries. Refused rows are in the report, not errors.
+    """
+    report = Report()
+    refused: set[int] = set()
+    # Within one file everything that follows from a row stands or falls with it: its owner corrects it as a whole.
+    with httpx.Client(timeout=httpx.Timeout(120, connect=5)) as client:
+        for kind in ledger.kinds():
+            tally = report.tallies[kind] = Tally()
+            began = time.monotonic()
+            for problem in _send_kind(client, ledger, kind, urls[KINDS[kind]], token, tally, refused, progress):
+                if problem.line not in refused:
+                    report.problems.append(problem)
+                    refused.add(problem.line)
+            tally.seconds = time.monotonic() - began
+    return report
+
+
+def _send_kind(
+    client: httpx.Client,
+    ledger: Ledger,
+    kind: str,
+    url: str,
+    token: Callable[[], str],
+    tally: Tally,
+    refused: set[int],
+    progress: Progress,
+) -> Iterator[Problem]:
+    def sendable() -> Iterator[tuple[int, Record | Problem]]:
+        return ((row.line, found) for row, found in ledger.records(kind) if row.line not in refused)
+
+    rows = sendable()
+    while chunk := list(islice(rows, ROWS_PER_REQUEST)):
+        lines = array("Q")
+        body = bytearray()
+        for line, found in chunk:
+            tally.rows += 1
+            if isinstance(found, Problem):
+                tally.rejected += 1
+                yield found
+            else:
+                lines.append(line)
+                body += msgspec.json.encode(found) + b"\n"
+        if lines:
+            yield from _read(_post(client, f"{url}/imports/{kind}", bytes(body), token()), kind, lines, tally)
+        progress(kind, len(chunk))
+
+
+def _post(client: httpx.Client, url: str, body: bytes, token: str) -> Iterable[dict[str, Any]]:
+    """Send one request until it is carried out to its end. Landed rows of an earlier try come back as on record."""
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/x-ndjson",
+        "Prefer": f"wait={WAIT_S}",
+    }
+    trouble = "no answer"
+    for attempt in range(ATTEMPTS_MAX):
+        if attempt:
+            time.sleep(_RETRY_S * attempt)
+        try:
+            response = client.post(url, content=body, headers=headers)
+        except httpx.TransportError as error:
+            trouble = f"{type(error).__name__}: {error}"
+            continue
+        if response.status_code in (401, 403):
+            raise NotAllowed(response.text)
+        if response.status_code != 200:
+            trouble = f"{response.status_code}: {response.text[:300]}"
+            continue
+        answers = [msgspec.json.decode(line) for line in response.content.splitlines() if line]
+        if answers and answers[-1].get("line") == "summary":
+            return answers
+        trouble = str(answers[-1:]) or "the answer broke off"
+    raise ServiceAway(f"{url}: {trouble}")
+
+
+def _read(answers: Iterable[dict[str, Any]], kind: str, lines: array[int], tally: Tally) -> Iterator[Problem]:
+    for answer in answers:
+        match answer["line"]:
+            case "rejected":
+                tally.rejected += 1
+                line = lines[answer["row"] - 1]
+                yield Problem(line, kind, answer.get("field"), answer["code"], answer["message"])
+            case "summary":
+                tally.landed += answer["landed"]
+                tally.on_record += answer["on_record"]
+                tally.facts += answer.get("facts", 0)
+            case _:
+                pass  # Progress: each request is one step of ours.
