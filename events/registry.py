@@ -86,6 +86,14 @@ class Registry:
         """Every current fact type, by wire name."""
         return sorted(self._current.values(), key=lambda r: r.wire)
 
+    def reads(self, wire: str) -> bool:
+        """Whether facts of this type and version can be decoded: it is today's, or the steps lead there."""
+        name, version = split_wire(wire)
+        current = self._current.get(name)
+        if current is None or version > current.version:
+            return False
+        return all((name, step) in self._upcasts for step in range(version, current.version))
+
     def decode(self, wire: str, data: bytes | str) -> Fact:
         """Read the data of one fact, lifted to the newest version.
 
@@ -113,7 +121,10 @@ class Registry:
             lift = self._upcasts.get((name, step))
             if lift is None:
                 raise UnknownVersion(f"{wire} has no step from v{step}")
-            raw = lift(raw)
+            try:
+                raw = lift(raw)
+            except (LookupError, TypeError, ValueError) as error:  # The data is not what its version promised.
+                raise Malformed(f"{wire}: cannot be lifted from v{step}: {error!r}") from None
         return msgspec.convert(raw, current.cls)
 
 
