@@ -1,0 +1,74 @@
+"""What a consumer hands to a handler, and what a worker is made of: the words that services declare themselves with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from events.envelope import Envelope, Fact
+from services.kernel.settings import Settings
+from services.kernel.store import Conn, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One fact from a topic, with the envelope that says where it stands in its stream and in its publisher's log."""
+
+    envelope: Envelope
+    fact: Fact
+
+
+# Applies a batch within the transaction that also stores the consumer's position.
+#   Shapes  at least one fact; facts of one stream in order, without repeats and without holes; topics mixed
+#   Errors  Refused parks the fact at fault (found by bisecting, so a handler may see a fact again after a rollback) and
+#           holds back its stream; transient errors retry the batch; anything else stops the process
+#   Holds   a handler keeps nothing in memory that a rollback should undo
+Handler = Callable[[Conn, Sequence[Delivered]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSpec:
+    """A consumer of one service: `topics` names publishers ("invoice", "payment"), `name` is kept for life.
+
+    The position, the streams' versions and whatever is parked are stored under `name`: renaming it reads all again.
+    """
+
+    name: str
+    topics: Sequence[str]
+    handler: Handler
+    batch_max: int = 2_000  # Facts in one transaction: more no longer pays, and holds row locks for longer.
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What timers and signal handlers of a worker work with. `store.pool` has the connections."""
+
+    settings: Settings
+    store: Store
+    signal: Callable[[Signal], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Work to look at, spread over the service's workers by `key`. It may be lost or doubled: rows with `due_at` drive it."""
+
+    kind: str
+    key: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+SignalHandler = Callable[[Running, Signal], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Runs `run` every so many seconds in every worker of the service, the first time at start.
+
+    Several workers run it at once: it takes what it works on with row locks, or under an advisory lock. A transient
+    error is logged and waits for the next time; anything else stops the process.
+    """
+
+    name: str
+    every_s: float
+    run: Callable[[Running], Awaitable[None]]
