@@ -1,0 +1,1 @@
+"""The payment service: receipts, what they settle, and the mirror of open items that says what is left to pay."""
