@@ -42,7 +42,10 @@ CREATE TABLE events (
 -- for ever. Membership in the outbox says what is unpublished. The relay moves rows from here to `published`, giving
 -- each a dense seq in the same statement, before the first send, so a crash resends the same seq. Neither names
 -- `events` as a foreign key: both are only ever filled from it by one statement, and a check per row costs on every append.
-CREATE TABLE outbox (position bigint PRIMARY KEY);
+CREATE TABLE outbox (position bigint PRIMARY KEY) WITH (
+    -- A queue: rows come and go. Swept often, or the relay would step over millions of dead ones to find the lowest.
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0
+);
 CREATE TABLE published (
     seq      bigint PRIMARY KEY,
     position bigint NOT NULL UNIQUE
@@ -52,7 +55,7 @@ CREATE TABLE relay (
     seq_assigned     bigint NOT NULL DEFAULT 0,         -- the highest seq given
     seq_acknowledged bigint NOT NULL DEFAULT 0,         -- every seq up to here is in Kafka
     CHECK (seq_acknowledged <= seq_assigned)
-);
+) WITH (fillfactor = 50);                               -- one row, always rewritten: within its page
 INSERT INTO relay DEFAULT VALUES;
 
 CREATE TABLE commands (
