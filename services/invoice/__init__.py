@@ -1,0 +1,1 @@
+"""The invoice service: branches, customer accounts, jobs, invoices, credit notes and retainage."""
