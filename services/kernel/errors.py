@@ -14,6 +14,7 @@ import msgspec
 class Kind(Enum):
     """What sort of no it is. The rim maps it to a status, so that domains need not know any."""
 
+    MALFORMED = "malformed"  # It cannot be read as a request: a header is missing or is not what it should be.
     INVALID = "invalid"  # The request itself is wrong; the same request will never do.
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"

@@ -1,0 +1,269 @@
+"""Imports: a stream of rows in, a stream of what became of them out. Each batch of rows lands in one transaction.
+
+A row is carried out by the same rules as the command of a route. A bad one is reported and the good ones land; a second
+run of the same file adds nothing, because the rules find everything on record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Depends, Header, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from services.kernel.auth import Caller, allow, caller_of
+from services.kernel.commands import Domain, Outcome, carry_out_many
+from services.kernel.duplex import Inflow, Lines
+from services.kernel.errors import Busy, Refused
+from services.kernel.meta import Meta
+from services.kernel.request import cause_of, store_of, wait_of
+from services.kernel.rows import ROW_BYTES_MAX, CsvRows, JsonRows, Reader, Rejected, Row, rows_of, typed
+from services.kernel.store import Arriving, Store
+from services.kernel.transient import TRANSIENT
+
+R = TypeVar("R", bound=msgspec.Struct)
+C = TypeVar("C")
+ATTEMPTS_MAX: Final = 5  # Of one batch, when others write to the same streams or the database is away.
+_BACKOFF_S: Final = 0.2  # Doubles with every attempt: 6 s in all, which a restart of Postgres fits in.
+CSV: Final = "text/csv"
+NDJSON: Final = "application/x-ndjson"
+_READERS: Final[dict[str, Callable[[type[msgspec.Struct], int], Reader]]] = {CSV: CsvRows, NDJSON: JsonRows}
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkKind(Generic[R, C]):
+    """One kind of rows: `POST /imports/<name>`.
+
+    `row`         the struct of a row; its fields are the columns. Amounts are decimal strings, beside their currency.
+    `command_of`  the command of a row, given the caller's `sub`; may refuse it (`rim.money`). Ids it makes are derived
+                  from the row, so that a second run makes the same ones.
+    """
+
+    name: str
+    row: type[R]
+    command_of: Callable[[R, str], C]
+    domain: Domain[C, Any]
+    batch_max: int = 500
+    row_bytes_max: int = ROW_BYTES_MAX
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="progress"):
+    """How far it is: after each batch."""
+
+    rows: int
+    landed: int
+    on_record: int
+    rejected: int
+    facts: int
+
+
+class Summary(Progress, frozen=True, kw_only=True, tag="summary"):
+    """What the file came to. `landed` rows led to facts, `on_record` ones were there before."""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="failed"):
+    """The import ended early. Everything before `row` is done; send the file again, or from that row on."""
+
+    row: int
+    code: str
+    message: str
+
+
+Line = Rejected | Progress | Summary | Failed
+
+
+def bulk_router(kinds: Sequence[BulkKind[Any, Any]]) -> APIRouter:
+    """`POST /imports/<kind>` for each kind. Needs no Idempotency-Key: a second run adds nothing."""
+    router = APIRouter(tags=["imports"])
+    for kind in kinds:
+        router.add_api_route(
+            f"/imports/{kind.name}",
+            _route(kind),
+            methods=["POST"],
+            name=f"import_{kind.name}".replace("-", "_"),
+            summary=f"Import {kind.name}",
+            description=_description(kind),
+            dependencies=[allow("import.run")],
+            response_class=Response,
+            responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}, "description": "What became of it."}},
+            openapi_extra={"requestBody": _request_body(kind)},
+        )
+    return router
+
+
+def _route(kind: BulkKind[Any, Any]) -> Callable[..., Awaitable[Response]]:
+    async def run(
+        request: Request,
+        caller: Annotated[Caller, Depends(caller_of)],
+        store: Annotated[Store, Depends(store_of)],
+        content_type: Annotated[str, Header(include_in_schema=False)] = "",
+        prefer: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        reader = _READERS.get(content_type.partition(";")[0].strip().lower())
+        if reader is None:
+            raise HTTPException(415, f"send {CSV} or {NDJSON}")
+        meta = Meta(actor=caller.sub, cause=cause_of(request), branches=caller.branches, wait_s=wait_of(prefer))
+        inflow = Inflow(aiter(request.stream()))
+        lines = Import(kind, store, meta).run(rows_of(reader(kind.row, kind.row_bytes_max), inflow))
+        return Lines(_encoded(lines, inflow), inflow, NDJSON)
+
+    return run
+
+
+class Import(Generic[R, C]):
+    """One run of one file."""
+
+    def __init__(self, kind: BulkKind[R, C], store: Store, meta: Meta) -> None:
+        self._kind = kind
+        self._store = store
+        self._meta = meta
+        self._wait_s = meta.wait_s  # What is left of the caller's patience, for the whole file.
+        self._numbers: list[int] = []
+        self._commands: list[C] = []
+        self._rows = self._landed = self._on_record = self._rejected = self._facts = 0
+
+    async def run(self, rows: AsyncIterator[Row | Rejected]) -> AsyncIterator[Line]:
+        """What becomes of every row, then the summary.
+
+        Holds   no row is half done. After `Failed`, the rows before the one it names are done and none after it is.
+        """
+        failed: Failed | None = None
+        try:
+            async for row in rows:
+                if rejected := self._take(row):
+                    yield rejected
+                if len(self._commands) == self._kind.batch_max:
+                    for line in await self._land():
+                        yield line
+                    yield Progress(**self._figures())
+            for line in await self._land():
+                yield line
+        except ClientDisconnect:
+            log.info("import_abandoned", kind=self._kind.name, rows=self._rows)
+            return
+        except Busy as busy:
+            failed = self._failed(busy.code, busy.message)
+        except TRANSIENT as error:
+            log.warning("import_failed", kind=self._kind.name, error=type(error).__name__)
+            failed = self._failed("unavailable", "the database is away; send the file again")
+        except Exception:
+            log.exception("import_failed", kind=self._kind.name)
+            failed = self._failed("internal", "it is logged under the request id")
+        yield Summary(**self._figures())
+        if failed is not None:
+            yield failed
+
+    def _take(self, row: Row | Rejected) -> Rejected | None:
+        """Add the row's command to the batch, or say why it has none."""
+        if isinstance(row, Row):
+            self._rows += 1
+            value = typed(row, self._kind.row)
+            if not isinstance(value, Rejected):
+                try:
+                    self._commands.append(self._kind.command_of(value, self._meta.actor))
+                    self._numbers.append(row.number)
+                    return None
+                except Refused as refusal:
+                    value = _rejected(row.number, refusal)
+            row = value
+        elif row.row:
+            self._rows += 1
+        self._rejected += 1
+        return row
+
+    async def _land(self) -> list[Rejected]:
+        """Carry out the batch; answers the rows that were refused. Errors: Busy and the transients, after retries."""
+        if not self._commands:
+            return []
+        outcomes = await self._carry_out()
+        rejected: list[Rejected] = []
+        for number, outcome in zip(self._numbers, outcomes, strict=True):
+            if outcome.refused is not None:
+                rejected.append(_rejected(number, outcome.refused))
+            elif outcome.facts:
+                self._landed += 1
+                self._facts += outcome.facts
+            else:
+                self._on_record += 1
+        self._rejected += len(rejected)
+        self._numbers, self._commands = [], []
+        return rejected
+
+    async def _carry_out(self) -> list[Outcome]:
+        clock = asyncio.get_running_loop().time
+        attempt = 1
+        while True:
+            started = clock()
+            meta = msgspec.structs.replace(self._meta, wait_s=self._wait_s)
+            try:
+                outcomes = await carry_out_many(self._store, meta, self._kind.domain, self._commands)
+            except _RETRIED:
+                # Whether a commit whose answer was lost took place does not matter: what landed is on record.
+                if attempt == ATTEMPTS_MAX:
+                    raise
+                await asyncio.sleep(_BACKOFF_S * 2**attempt * (0.5 + random.random() / 2))  # noqa: S311
+                attempt += 1
+                continue
+            if any(isinstance(outcome.refused, Arriving) for outcome in outcomes):
+                self._wait_s = max(0.0, self._wait_s - (clock() - started))
+            return outcomes
+
+    def _failed(self, code: str, message: str) -> Failed:
+        return Failed(row=self._numbers[0] if self._numbers else self._rows + 1, code=code, message=message)
+
+    def _figures(self) -> dict[str, int]:
+        done = self._landed + self._on_record + self._rejected
+        return {
+            "rows": done,
+            "landed": self._landed,
+            "on_record": self._on_record,
+            "rejected": self._rejected,
+            "facts": self._facts,
+        }
+
+
+def _rejected(number: int, refusal: Refused) -> Rejected:
+    return Rejected(row=number, field=refusal.field, code=refusal.code, message=refusal.message)
+
+
+async def _encoded(lines: AsyncIterator[Line], inflow: Inflow) -> AsyncIterator[bytes]:
+    async for line in lines:
+        if isinstance(line, Failed | Summary):
+            await inflow.drain()
+        yield _ENCODER.encode(line) + b"\n"
+
+
+def _description(kind: BulkKind[Any, Any]) -> str:
+    fields = msgspec.structs.fields(kind.row)
+    needed = ", ".join(f"`{f.encode_name}`" for f in fields if f.required)
+    other = ", ".join(f"`{f.encode_name}`" for f in fields if not f.required)
+    return (
+        f"CSV with a header line, or NDJSON. Needed: {needed or 'none'}. Optional: {other or 'none'}.\n\n"
+        "Answers NDJSON: a line `rejected` for each row that did not land, `progress` after each batch, `summary`"
+        " at the end, and after it `failed` where the import ended early. A second run of the same file adds nothing."
+    )
+
+
+def _request_body(kind: BulkKind[Any, Any]) -> dict[str, Any]:
+    names = ",".join(field.encode_name for field in msgspec.structs.fields(kind.row))
+    return {
+        "required": True,
+        "content": {
+            CSV: {"schema": {"type": "string"}, "example": f"{names}\n"},
+            NDJSON: {"schema": {"type": "string"}},
+        },
+    }
+
+
+_RETRIED: Final[tuple[type[Exception], ...]] = (Busy, *TRANSIENT)
+_ENCODER: Final = msgspec.json.Encoder()

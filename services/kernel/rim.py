@@ -1,0 +1,58 @@
+"""Amounts at the rim: decimal strings with a currency beside them, as bodies, imports and answers write them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from events.money import Money, NotMoney
+from services.kernel.errors import Kind, Refused
+
+# The patterns mirror events.envelope.Branch and events.money.Currency; a test holds them together.
+AmountText = Annotated[
+    str,
+    Field(
+        pattern=r"^-?[0-9]{1,16}(\.[0-9]{1,4})?$",
+        description="Decimal amount in units of the currency: no grouping, a point.",
+        examples=["1204.50"],
+    ),
+]
+CurrencyText = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217 code.", examples=["USD"])]
+BranchText = Annotated[
+    str, Field(pattern="^[A-Z0-9][A-Z0-9-]{0,15}$", description="Branch code, as the ERP writes it.", examples=["B010"])
+]
+
+
+# Decimal() also takes exponents, underscores and other scripts' digits; the rim does not.
+_PLAIN: Final = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,4})?", re.ASCII)
+
+_CURRENCY: Final = re.compile("[A-Z]{3}")
+
+
+class AmountInvalid(Refused):
+    """The text is no amount of that currency."""
+
+    code = "amount_invalid"
+    kind = Kind.INVALID
+
+
+def money(amount: str, currency: str, field: str = "amount") -> Money:
+    """Read an amount as the rim writes it. Errors: AmountInvalid, naming `field`.
+
+    Whether it may be zero or negative is for the domain to say.
+    """
+    if not _PLAIN.fullmatch(amount):
+        raise AmountInvalid("write it as a plain decimal, such as 1204.50", field=field)
+    if not _CURRENCY.fullmatch(currency):
+        raise AmountInvalid("the currency is a code of three capital letters, such as USD", field="currency")
+    try:
+        return Money.parse(amount, currency)
+    except NotMoney as error:
+        raise AmountInvalid(str(error), field=field) from None
+
+
+def amount_text(value: Money) -> str:
+    """How the rim writes an amount; the inverse of `money`."""
+    return str(value)
