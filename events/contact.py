@@ -74,10 +74,16 @@ class _PromiseProgress(Fact, frozen=True, kw_only=True):
 
 @event("contact.promise_paid", version=1)
 class PromisePaid(_PromiseProgress, frozen=True, kw_only=True):
-    """A receipt's money on the promised items counts towards the promise; `change` is negative when it is undone."""
+    """A receipt's money on the promised items counts towards the promise; `change` is negative when it is undone.
+
+    `item_id` is the item the money was applied to, `caused_by` the payment fact that did it: absent where the money was
+    on record before the promise was.
+    """
 
     receipt_id: UUID
+    item_id: UUID | None = None
     change: Money
+    caused_by: UUID | None = None
 
 
 @event("contact.promise_kept", version=1)
