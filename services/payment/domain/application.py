@@ -158,6 +158,7 @@ def undo(
             undone = days.setdefault(day if on is None else max(on, day), {})
             undone[item_id] = undone.get(item_id, 0) + taken
     unapplied = receipt.unapplied
+    on_receipt = written.setdefault(receipt_stream(receipt.receipt_id), []) if days else []
     for day in sorted(days):
         lines: list[Application] = []
         for item_id, minor in days[day].items():
@@ -172,7 +173,7 @@ def undo(
         returned = sum(days[day].values())
         unapplied += returned
         assert receipt.account_id is not None
-        written.setdefault(receipt_stream(receipt.receipt_id), []).append(
+        on_receipt.append(
             PaymentUnapplied(
                 branch=receipt.branch,
                 effective_on=day,
