@@ -1,12 +1,14 @@
 """Forward-only migrations: numbered SQL files, each applied once, in order, in a transaction of its own.
 
-A service's database gets the kernel's files first, then its own. Files are listed in the table `migrations` with their
-hash: a file that was changed after it ran is refused, because databases would differ without anybody knowing.
+A service's database gets the kernel's files first, then its own, then what cannot be a migration (`_complete`). Files are
+listed in the table `migrations` with their hash: a file that was changed after it ran is refused, because databases would
+differ without anybody knowing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import re
 from pathlib import Path
 from typing import Final
@@ -63,9 +65,17 @@ async def migrate(url: str, service: str) -> list[str]:
                 await conn.execute(text)
                 await conn.execute("INSERT INTO migrations (name, hash) VALUES ($1, $2)", name, digest)
             ran.append(name)
+        await _complete(conn, service)
     finally:
         await conn.close()  # Ends the advisory lock with the session.
     return ran
+
+
+async def _complete(conn: asyncpg.Connection[asyncpg.Record], service: str) -> None:
+    """The last step, for a service whose tables are not all made by migrations: `complete(conn)` of its `schema.py`."""
+    if (_HERE.parent / service / "schema.py").exists():
+        async with conn.transaction():
+            await importlib.import_module(f"services.{service}.schema").complete(conn)
 
 
 def _files(service: str) -> list[tuple[str, Path]]:
