@@ -51,7 +51,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Work to look at, spread over the service's workers by `key`. It may be lost or doubled: rows with `due_at` drive it."""
+    """Work to look at, spread over the service's workers by `key`. It may be lost or doubled: rows drive it."""
 
     kind: str
     key: str

@@ -1,4 +1,4 @@
-"""Facts from elsewhere become commands here, within the consumer's transaction: nothing is decided twice or forgotten."""
+"""Facts from elsewhere become commands here, within the consumer's transaction: nothing is decided twice or lost."""
 
 from __future__ import annotations
 
