@@ -25,6 +25,7 @@ class Branches(msgspec.Struct, frozen=True):
 
 
 EVERY_BRANCH: Final = Branches(every=True)
+NO_BRANCH: Final = Branches()
 
 
 class Cause(msgspec.Struct, frozen=True):

@@ -22,15 +22,21 @@ from services.kernel.errors import (
     Forbidden,
     KeyInProgress,
     KeyReused,
+    Kind,
     Refused,
     Unknown,
     VersionConflict,
     VersionMismatch,
 )
-from services.kernel.meta import Cause, Meta
+from services.kernel.meta import NO_BRANCH, Branches, Cause, Meta
+from services.kernel.metrics import CONFLICTS
 
 ATTEMPTS_MAX: Final = 3  # A fourth conflict means a hot stream: shed load, do not spin.
+# Refused here, where somebody is told: in the outbox it would stop the log. Leaves room for headers below 1 MiB, what
+# Kafka brokers and clients take unless they are told otherwise.
+FACT_BYTES_MAX: Final = 900_000
 _ARRIVAL_POLL_S: Final = 0.05  # How often a command that may wait looks again for what it needs.
+_ACQUIRE_S_MAX: Final = 10.0  # For a connection of the pool: past it the service is overloaded, and should say so.
 _BACKOFF_S: Final = 0.01  # Before a retry, times the attempt and a random share, so that rivals part.
 
 S = TypeVar("S")
@@ -91,6 +97,13 @@ class Arriving(Refused):
 Index = Callable[[Conn, Sequence[Fact]], Awaitable[None]]
 
 
+class FactTooLarge(Refused):
+    """A fact has more bytes than one Kafka record can carry to every subscriber. Nothing was recorded."""
+
+    code = "fact_too_large"
+    kind = Kind.TOO_LARGE
+
+
 class Streams:
     """The streams of one service within one transaction."""
 
@@ -132,7 +145,7 @@ class Streams:
     async def append(self, decision: Decision) -> Recorded:
         """Append the facts of a decision and remember its answer, all or nothing.
 
-        Errors   Forbidden (a fact of a branch the caller has no part in), VersionConflict (try again).
+        Errors   Forbidden (a fact of a branch the caller has no part in), FactTooLarge, VersionConflict (try again).
         """
         changes = sorted((c for c in decision.changes if c.facts), key=lambda c: c.stream)
         assert len({c.stream for c in changes}) == len(changes), "a decision names each stream once"
@@ -189,6 +202,14 @@ class Streams:
             raise KeyReused("the key was used before, with another request", field="Idempotency-Key")
         return _ANSWER_DECODER.decode(row["answer"])
 
+    async def answered(self) -> bool:
+        """Whether this command has an answer by now."""
+        meta = self.meta
+        if meta.key is None:
+            return False
+        query = "SELECT EXISTS (SELECT FROM commands WHERE actor = $1 AND key = $2)"
+        return bool(await self.conn.fetchval(query, meta.actor, meta.key))
+
 
 Decide = Callable[[Streams], Awaitable[Decision]]
 
@@ -208,19 +229,21 @@ class Store:
         """Carry out one command: `decide` loads what it needs and answers what follows from it.
 
         Errors   what `decide` refuses; KeyInProgress; KeyReused; VersionMismatch; Busy after ATTEMPTS_MAX conflicts.
+                 TimeoutError, a transient, when no connection became free.
         Holds    either all facts of the decision and its answer are stored, or nothing is.
         """
         deadline = asyncio.get_running_loop().time() + meta.wait_s
         attempt = 1
         while True:
             try:
-                async with self.pool.acquire() as conn, conn.transaction():
+                async with self.pool.acquire(timeout=_ACQUIRE_S_MAX) as conn, conn.transaction():
                     return await self.run(conn, meta, decide, subject=subject)
             except Arriving:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
                 await asyncio.sleep(_ARRIVAL_POLL_S)
             except (VersionConflict, asyncpg.DeadlockDetectedError) as conflict:
+                CONFLICTS.inc()
                 if attempt == ATTEMPTS_MAX:
                     raise Busy("it keeps changing; send the same request again") from conflict
                 await asyncio.sleep(_BACKOFF_S * attempt * random.random())  # noqa: S311 - only to part rivals
@@ -237,7 +260,14 @@ class Store:
         earlier = await streams.earlier()
         if earlier is not None:
             return earlier
-        return await streams.append(await decide(streams))
+        try:
+            decision = await decide(streams)
+        except Refused:
+            # The same command may have been answered just after we looked, and what it did may be what refuses us now.
+            if await streams.answered():
+                raise VersionConflict("answered meanwhile") from None
+            raise
+        return await streams.append(decision)
 
 
 class _Columns(msgspec.Struct):
@@ -263,12 +293,15 @@ class _Columns(msgspec.Struct):
                 version += 1
                 if fact.branch not in meta.branches:
                     raise Forbidden("not in your branches", branch=fact.branch)
+                data = codec.encode(fact)
+                if len(data) > FACT_BYTES_MAX:
+                    raise FactTooLarge("too large to be published", bytes=len(data), bytes_max=FACT_BYTES_MAX)
                 columns.stream.append(at)
                 columns.version.append(version)
                 columns.type.append(codec.wire_of(fact))
                 columns.branch.append(fact.branch)
                 columns.effective_on.append(fact.effective_on)
-                columns.data.append(codec.encode(fact).decode())
+                columns.data.append(data.decode())
                 columns.correlation_id.append(cause.correlation_id)
                 columns.causation_id.append(cause.causation_id)
                 columns.traceparent.append(cause.traceparent)
@@ -280,10 +313,13 @@ def versions_text(versions: Mapping[str, int]) -> str:
     return ",".join(f"{stream}@{version}" for stream, version in versions.items())
 
 
-async def open_pool(url: str, *, size_max: int, role: str = "openitem_app") -> Pool:
-    """Connections that act as `role`, which row-level security binds."""
+async def open_pool(url: str, *, size_max: int, role: str = "openitem_app", branches: Branches = NO_BRANCH) -> Pool:
+    """Connections that act as `role`, which row-level security binds to `branches`, unless a transaction says others."""
     return await asyncpg.create_pool(
-        url, min_size=1, max_size=size_max, server_settings={"role": role, "application_name": "openitem"}
+        url,
+        min_size=1,
+        max_size=size_max,
+        server_settings={"role": role, "application_name": "openitem", "openitem.branches": branches.setting},
     )
 
 
