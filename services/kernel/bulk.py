@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar
 
+import asyncpg
 import msgspec
 import structlog
 from fastapi import APIRouter, Depends, Header, Request
@@ -22,7 +23,7 @@ from starlette.responses import Response
 from services.kernel.auth import Caller, allow, caller_of
 from services.kernel.commands import Domain, Outcome, carry_out_many
 from services.kernel.duplex import Inflow, Lines
-from services.kernel.errors import Busy, Refused
+from services.kernel.errors import Busy, Refused, ValueUnstorable
 from services.kernel.meta import Meta
 from services.kernel.request import cause_of, store_of, wait_of
 from services.kernel.rows import ROW_BYTES_MAX, CsvRows, JsonRows, Reader, Rejected, Row, rows_of, typed
@@ -151,8 +152,8 @@ class Import(Generic[R, C]):
         except ClientDisconnect:
             log.info("import_abandoned", kind=self._kind.name, rows=self._rows)
             return
-        except Busy as busy:
-            failed = self._failed(busy.code, busy.message)
+        except Refused as refusal:  # The whole batch: it stayed busy, or row-level security let none of it in.
+            failed = self._failed(refusal.code, refusal.message)
         except TRANSIENT as error:
             log.warning("import_failed", kind=self._kind.name, error=type(error).__name__)
             failed = self._failed("unavailable", "the database is away; send the file again")
@@ -185,7 +186,10 @@ class Import(Generic[R, C]):
         """Carry out the batch; answers the rows that were refused. Errors: Busy and the transients, after retries."""
         if not self._commands:
             return []
-        outcomes = await self._carry_out()
+        try:
+            outcomes = await self._carry_out(self._commands)
+        except asyncpg.DataError:  # A value in one of them that Postgres cannot hold: only that row is bad.
+            outcomes = [await self._alone(command) for command in self._commands]
         rejected: list[Rejected] = []
         for number, outcome in zip(self._numbers, outcomes, strict=True):
             if outcome.refused is not None:
@@ -199,14 +203,20 @@ class Import(Generic[R, C]):
         self._numbers, self._commands = [], []
         return rejected
 
-    async def _carry_out(self) -> list[Outcome]:
+    async def _alone(self, command: C) -> Outcome:
+        try:
+            return (await self._carry_out([command]))[0]
+        except asyncpg.DataError:
+            return Outcome(0, ValueUnstorable("a value is out of range or not text"))
+
+    async def _carry_out(self, commands: Sequence[C]) -> list[Outcome]:
         clock = asyncio.get_running_loop().time
         attempt = 1
         while True:
             started = clock()
             meta = msgspec.structs.replace(self._meta, wait_s=self._wait_s)
             try:
-                outcomes = await carry_out_many(self._store, meta, self._kind.domain, self._commands)
+                outcomes = await carry_out_many(self._store, meta, self._kind.domain, commands)
             except _RETRIED:
                 # Whether a commit whose answer was lost took place does not matter: what landed is on record.
                 if attempt == ATTEMPTS_MAX:

@@ -7,12 +7,13 @@ refused one leaves the others alone, and everything that lands does so in one ap
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from events.envelope import Fact
-from services.kernel.errors import Refused
+from services.kernel.errors import Forbidden, Refused
 from services.kernel.meta import Cause, Meta
 from services.kernel.store import Arriving, Change, Conn, Decision, Loaded, Recorded, Store, Streams
 
@@ -115,7 +116,9 @@ async def _decide_many(
 ) -> tuple[Decision, list[Outcome]]:
     batch = _Batch(domain, streams)
     prepared = await batch.prepare(commands)
-    await batch.load(prepared)
+    # All at once where that goes. Where the caller may not see one of the streams, each command finds out for itself.
+    with contextlib.suppress(Refused):
+        await batch.load(prepared)
     outcomes: list[Outcome] = []
     for at, command in enumerate(prepared):
         try:
@@ -154,9 +157,18 @@ class _Batch(Generic[C, S]):
             self._states.update((name, stream.state) for name, stream in loaded.items())
 
     def take(self, command: C, cause: Cause) -> int:
-        """Decide one command and fold its facts; answers how many there are. Errors: what the domain refuses."""
+        """Decide one command and fold its facts; answers how many there are.
+
+        Errors   what the domain refuses; Forbidden (a fact of a branch the caller has no part in).
+        Holds    a command that is refused has left no trace here.
+        """
+        decided = self._domain.decide(command, self._states)
+        for facts in decided.values():
+            for fact in facts:
+                if fact.branch not in self._streams.meta.branches:
+                    raise Forbidden("not in your branches", branch=fact.branch)
         count = 0
-        for stream, facts in self._domain.decide(command, self._states).items():
+        for stream, facts in decided.items():
             for fact in facts:
                 self._states[stream] = self._domain.evolve(self._states[stream], fact)
             self._facts.setdefault(stream, []).extend(facts)

@@ -65,6 +65,13 @@ class Forbidden(Refused):
     kind = Kind.FORBIDDEN
 
 
+class ValueUnstorable(Refused):
+    """A value is out of the range that can be stored, or is not text."""
+
+    code = "value_unstorable"
+    kind = Kind.INVALID
+
+
 class KeyReused(Refused):
     """The idempotency key was used before, with another request."""
 

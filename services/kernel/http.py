@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
@@ -40,6 +41,9 @@ __all__ = [
 ]
 
 
+_STATEMENT_S_MAX: Final = 30.0  # Of one statement: the server may be gone without having said so.
+
+
 def create_app(
     settings: Settings,
     *,
@@ -56,7 +60,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = await open_pool(settings.database_url, size_max=settings.pool_max)
+        pool = await open_pool(settings.database_url, size_max=settings.pool_max, statement_s_max=_STATEMENT_S_MAX)
         app.state.pool, app.state.store = pool, Store(pool, index)
         try:
             yield

@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
-from services.kernel.store import Pool
+from services.kernel.pool import Pool
 
 REQUEST_SECONDS: Final = Histogram(
     "openitem_http_request_seconds",
@@ -19,6 +19,10 @@ REFUSALS: Final = Counter(
     "openitem_refusals_total",
     "Requests refused, by the code of the problem. A step in one code points at one client or one rule.",
     ["code"],
+)
+CONFLICTS: Final = Counter(
+    "openitem_conflicts_total",
+    "Appends that lost against another writer and were tried again. Many of them: one stream is hot; find which.",
 )
 POOL: Final = Gauge(
     "openitem_pool_connections",

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from services.kernel.errors import Kind, Refused
+from services.kernel.errors import Kind, Refused, ValueUnstorable
 from services.kernel.metrics import REFUSALS
 from services.kernel.transient import TRANSIENT
 
@@ -162,9 +162,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def unstorable(request: Request, error: asyncpg.DataError) -> Response:
         # No rule of ours caught it, and Postgres cannot hold it: a NUL, a number out of range. The caller's to correct.
         log.warning("value_unstorable", error=type(error).__name__)
-        return problem(
-            request.scope, 422, "value_unstorable", "A value cannot be stored.", "a value is out of range or not text"
-        )
+        return refusal_problem(request.scope, ValueUnstorable("a value is out of range or not text"))
 
     async def away(request: Request, error: Exception) -> Response:
         log.warning("unavailable", error=type(error).__name__)

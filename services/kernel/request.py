@@ -46,8 +46,15 @@ class IfMatchMalformed(Refused):
     kind = Kind.MALFORMED
 
 
+class BodyMalformed(Refused):
+    """The body is no JSON."""
+
+    code = "body_malformed"
+    kind = Kind.MALFORMED
+
+
 class TextUnstorable(Refused):
-    """The request holds a NUL or half a character: text that cannot be stored."""
+    """The request holds a NUL character: text that cannot be stored."""
 
     code = "text_unstorable"
     kind = Kind.INVALID
@@ -103,7 +110,7 @@ async def meta_of(
 ) -> Meta:
     """What surrounds the command of this request.
 
-    Errors   KeyMissing, KeyMalformed, IfMatchMalformed, TextUnstorable.
+    Errors   KeyMissing, KeyMalformed, IfMatchMalformed, BodyMalformed, TextUnstorable.
     """
     if idempotency_key is None:
         raise KeyMissing("send an Idempotency-Key header with every command", field="Idempotency-Key")
@@ -123,21 +130,25 @@ async def meta_of(
 async def request_hash(request: Request) -> bytes:
     """What was asked, as a hash: method, path, query and body. Spacing and the order of members do not matter.
 
-    Errors   TextUnstorable.
+    Errors   BodyMalformed, TextUnstorable.
     """
     body = await request.body()
-    try:
-        body = _CANONICAL.encode(msgspec.json.decode(body)) if body else b""
-    except msgspec.DecodeError:
-        pass  # No JSON, which a route may take: then its bytes are what was asked.
-    except UnicodeEncodeError:
-        raise TextUnstorable("the body holds half a character") from None
+    if body and _is_json(request.headers.get("content-type", "")):
+        try:
+            body = _CANONICAL.encode(msgspec.json.decode(body))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):  # NaN, half a character: others read that as JSON.
+            raise BodyMalformed("the body is no JSON") from None
     if _NUL in body:
         raise TextUnstorable("the body holds a NUL character")
     digest = hashlib.sha256()
     for part in (request.method.encode(), request.scope["path"].encode(), request.scope["query_string"], body):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.digest()
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def _version(if_match: str | None) -> int | None:

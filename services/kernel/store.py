@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import asyncpg
 import msgspec
@@ -28,9 +28,25 @@ from services.kernel.errors import (
     VersionConflict,
     VersionMismatch,
 )
-from services.kernel.meta import NO_BRANCH, Branches, Cause, Meta
+from services.kernel.meta import Cause, Meta
 from services.kernel.metrics import CONFLICTS
+from services.kernel.pool import Conn, Pool, open_pool
 
+__all__ = [
+    "Arriving",
+    "Change",
+    "Conn",
+    "Decide",
+    "Decision",
+    "Index",
+    "Loaded",
+    "Pool",
+    "Recorded",
+    "Store",
+    "Streams",
+    "open_pool",
+    "versions_text",
+]
 ATTEMPTS_MAX: Final = 3  # A fourth conflict means a hot stream: shed load, do not spin.
 # Refused here, where somebody is told: in the outbox it would stop the log. Leaves room for headers below 1 MiB, what
 # Kafka brokers and clients take unless they are told otherwise.
@@ -40,9 +56,6 @@ _ACQUIRE_S_MAX: Final = 10.0  # For a connection of the pool: past it the servic
 _BACKOFF_S: Final = 0.01  # Before a retry, times the attempt and a random share, so that rivals part.
 
 S = TypeVar("S")
-# In quotes: asyncpg's stubs have these generic, its classes are not.
-Conn: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Evolve = Callable[[S, Fact], S]
 
 
@@ -175,12 +188,13 @@ class Streams:
                 meta.request,
                 _ANSWER.encode(recorded).decode(),
             )
+            if self._index is not None and changes:
+                await self._index(self.conn, [fact for change in changes for fact in change.facts])
         except asyncpg.PostgresError as error:
+            # A unique row of the index, too: somebody else took the number, and the next attempt will see that.
             if error.sqlstate in _CONFLICTS:
                 raise VersionConflict(str(error)) from None
             raise
-        if self._index is not None and changes:
-            await self._index(self.conn, [fact for change in changes for fact in change.facts])
         return msgspec.structs.replace(recorded, position=position)
 
     async def earlier(self) -> Recorded | None:
@@ -311,16 +325,6 @@ class _Columns(msgspec.Struct):
 def versions_text(versions: Mapping[str, int]) -> str:
     """`invoice-1@3,item-1@2`: what a reader hands back to wait for his own write."""
     return ",".join(f"{stream}@{version}" for stream, version in versions.items())
-
-
-async def open_pool(url: str, *, size_max: int, role: str = "openitem_app", branches: Branches = NO_BRANCH) -> Pool:
-    """Connections that act as `role`, which row-level security binds to `branches`, unless a transaction says others."""
-    return await asyncpg.create_pool(
-        url,
-        min_size=1,
-        max_size=size_max,
-        server_settings={"role": role, "application_name": "openitem", "openitem.branches": branches.setting},
-    )
 
 
 _ANSWER: Final = msgspec.json.Encoder()

@@ -76,7 +76,8 @@ CREATE TRIGGER events_are_final BEFORE UPDATE OR DELETE OR TRUNCATE ON events
 
 -- Appends facts to any number of streams and stores the answer, all or nothing, in one round trip.
 --   names, expected   the streams touched, each once, sorted by name; 0 means it must not exist yet
---   e_*               the facts in order; e_stream indexes `names` from 1
+--   e_*               the facts in order; e_stream indexes `names` from 1. None: only the answer is stored
+--   answers           the position of the last fact, null where there is none; the stored answer has it as `position`
 -- Errors  OI001 a stream has another version than expected. OI002 the command key is already answered.
 -- Locks   the stream rows, in name order, so that two decisions over the same streams cannot deadlock.
 CREATE FUNCTION append(
@@ -90,17 +91,6 @@ DECLARE
     moved int;
     last  bigint;
 BEGIN
-    IF p_key IS NOT NULL THEN
-        INSERT INTO commands (actor, key, request, answer) VALUES (p_actor, p_key, p_request, p_answer::json)
-        ON CONFLICT DO NOTHING;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'command % was answered before', p_key USING ERRCODE = 'OI002';
-        END IF;
-    END IF;
-    IF cardinality(e_stream) = 0 THEN
-        RETURN NULL;
-    END IF;
-
     IF cardinality(names) > 1 THEN
         PERFORM 1 FROM streams WHERE stream = ANY (names) ORDER BY stream FOR UPDATE;
     END IF;
@@ -134,6 +124,16 @@ BEGIN
         INSERT INTO outbox SELECT position FROM added
     )
     SELECT max(position) INTO last FROM added;
+
+    -- Last, because the answer tells the position too: a repeat must be answered like the first time.
+    IF p_key IS NOT NULL THEN
+        INSERT INTO commands (actor, key, request, answer)
+        VALUES (p_actor, p_key, p_request, (p_answer::jsonb || jsonb_build_object('position', last))::json)
+        ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'command % was answered before', p_key USING ERRCODE = 'OI002';
+        END IF;
+    END IF;
     RETURN last;
 END $$;
 

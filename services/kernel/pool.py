@@ -1,0 +1,34 @@
+"""Connections to a service's database, as the role that row-level security binds."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import asyncpg
+
+from services.kernel.meta import NO_BRANCH, Branches
+
+# In quotes: asyncpg's stubs have these generic, its classes are not.
+Conn: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+async def open_pool(
+    url: str,
+    *,
+    size_max: int,
+    role: str = "openitem_app",
+    branches: Branches = NO_BRANCH,
+    statement_s_max: float | None = None,
+) -> Pool:
+    """Connections that act as `role`, which row-level security binds to `branches`, unless a transaction says others.
+
+    `statement_s_max` bounds one statement. None: a statement may take long, as in a rebuild.
+    """
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size_max,
+        command_timeout=statement_s_max,
+        server_settings={"role": role, "application_name": "openitem", "openitem.branches": branches.setting},
+    )
