@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -72,19 +73,25 @@ async def make_database(postgres_url: str) -> AsyncIterator[MakeDatabase]:
     await databases.drop()
 
 
+@pytest.fixture(scope="session")
+def run_directory(pytestconfig: pytest.Config) -> Path:
+    """For what must not outlive the run: removed at its end, or when the next run finds its owner dead."""
+    return pytestconfig.stash[RUN]
+
+
 @pytest.fixture
-def private_postgres() -> Iterator["Postgres"]:
+def private_postgres(run_directory: Path) -> Iterator["Postgres"]:
     """A PostgreSQL for this test alone, to be killed at will."""
     from deploy.embedded import Postgres
 
-    with Postgres(durable=False) as server:
+    with TemporaryDirectory(dir=run_directory) as mine, Postgres(Path(mine), durable=False) as server:
         yield server
 
 
 @pytest.fixture
-def private_kafka() -> Iterator["Kafka"]:
+def private_kafka(run_directory: Path) -> Iterator["Kafka"]:
     """A Kafka for this test alone, to be killed at will."""
     from deploy.embedded import Kafka
 
-    with Kafka(short_lived=True) as server:
+    with TemporaryDirectory(dir=run_directory) as mine, Kafka(Path(mine), short_lived=True) as server:
         yield server

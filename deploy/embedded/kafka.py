@@ -173,6 +173,10 @@ class Kafka(Server):
 
 
 def kafka_cluster(directory: Path, brokers: int = 3) -> list[Kafka]:
-    """Nodes of one cluster, not yet started: launch them all, then wait for each."""
+    """Nodes of one cluster, not yet started: launch them all, then wait for each.
+
+    At the end kill them. A broker that is asked to stop first asks the controllers, and waits in vain for its whole
+    bound when the majority of them has stopped before it.
+    """
     voters = {node: free_port() for node in range(1, brokers + 1)}
     return [Kafka(directory / f"kafka-{node}", node_id=node, voters=voters) for node in voters]

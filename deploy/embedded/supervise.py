@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
@@ -23,14 +23,16 @@ import psutil
 
 from deploy.embedded.ports import PortBusy, is_busy
 from deploy.embedded.program import Program
-from deploy.embedded.server import LOG_TAIL, end, leashed, runs, spawn, wait_gone
+from deploy.embedded.server import LOG_TAIL, end, leashed, spawn, wait_gone
 
 SUPERVISORD_S_MAX = 20.0  # Until it takes orders; it needs 0.3 s on an idle machine.
 READY_S_MAX = 90.0  # Until every program of one priority is ready, on a busy machine.
 RETRIES_MAX = 10  # Starts in a row that may fail: supervisord waits one second longer each time, so a minute in all.
+PREDECESSOR_S_MAX = 60.0
 POLL_S = 0.1
 SOCKET_PATH_MAX = 100  # Linux allows 108 bytes, macOS 104; supervisord adds a suffix while it makes the socket.
 
+CONFIGURATION_NAME = "supervisord.conf"
 CONFIGURATION = """\
 [supervisord]
 nodaemon = true
@@ -86,12 +88,16 @@ class Supervisor:
         self._socket = self.state / "supervisord.sock"
         self._short: Path | None = None
 
-    def start(self) -> Self:
+    def start(self, before: Mapping[int, Callable[[], object]] | None = None) -> Self:
         """Start everything in order and wait until it is ready.
 
-        Errors   PortBusy, before anything has started; ProgramFailed, after everything was stopped again.
+        `before` says what to do when all of lower priority are ready and those of a given one are not yet started:
+        databases to migrate, topics to make.
+
+        Errors   PortBusy, before anything has started; ProgramFailed, or what `before` raises, after everything
+                 was stopped again.
         """
-        self._await_predecessor()
+        await_predecessor(self.state)
         for program in self.programs:
             for port in program.ports:
                 if is_busy(port):
@@ -99,7 +105,9 @@ class Supervisor:
         self._write()
         try:
             self._start_supervisord()
-            for _, together in groupby(self.programs, key=lambda program: program.priority):
+            for priority, together in groupby(self.programs, key=lambda program: program.priority):
+                if before and priority in before:
+                    before[priority]()
                 self._start_programs(list(together))
         except BaseException:
             self.stop()
@@ -195,7 +203,7 @@ class Supervisor:
 
     @property
     def _configuration(self) -> Path:
-        return self.state / "supervisord.conf"
+        return self.state / CONFIGURATION_NAME
 
     def _start_supervisord(self) -> None:
         python = leashed()[0]
@@ -229,13 +237,6 @@ class Supervisor:
                 raise ProgramFailed(self._report(waiting[0].name, f"was not ready within {READY_S_MAX:.0f} s"))
             time.sleep(POLL_S)
 
-    def _await_predecessor(self) -> None:
-        """Let the supervisord of a killed predecessor finish: it is stopping, and holds our ports until then."""
-        with suppress(OSError, ValueError, psutil.Error):
-            process = psutil.Process(int((self.state / "supervisord.pid").read_text()))
-            if runs(process) and str(self._configuration) in process.cmdline():
-                wait_gone([process], SUPERVISORD_S_MAX + sum(program.stop_s_max for program in self.programs))
-
     def _ask(self, method: str, *arguments: Any) -> Any:
         """One call to supervisord. Errors: OSError when it is not there; Fault when it refuses."""
         from supervisor.xmlrpc import SupervisorTransport
@@ -254,6 +255,17 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def await_predecessor(state: Path, wait_s: float = PREDECESSOR_S_MAX) -> None:
+    """Let the programs of a killed predecessor finish: they are stopping, and hold ports and files until then.
+
+    `start` does it; call it before, if you mean to remove what such programs may still write.
+    """
+    with suppress(OSError, ValueError, psutil.Error):
+        process = psutil.Process(int((state / "supervisord.pid").read_text()))
+        if str(state.resolve() / CONFIGURATION_NAME) in process.cmdline():
+            wait_gone([process], wait_s)
 
 
 def _escaped(text: object) -> str:

@@ -91,13 +91,19 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) ->
 class TestOwners:
     """Each runs a process that owns something, ends it, and looks at what is left."""
 
-    def test_servers_end_when_their_owner_is_killed(self) -> None:
+    def test_servers_end_when_their_owner_is_killed(self, run_directory: Path) -> None:
         script = """
+import sys
+from pathlib import Path
 from deploy.embedded import Kafka, Postgres
-with Postgres(durable=False) as postgres, Kafka(short_lived=True) as kafka:
+here = Path(sys.argv[1])
+with (
+    Postgres(here / "killed-postgres", durable=False) as postgres,
+    Kafka(here / "killed-kafka", short_lived=True) as kafka,
+):
     tell(postgres.pid, kafka.pid)
 """
-        with owner(script) as (process, servers):
+        with owner(script, str(run_directory)) as (process, servers):
             process.kill()
             assert wait_gone(servers, GONE_S_MAX) == []
 
@@ -176,9 +182,15 @@ class TestSupervisor:
                     priority=2, environment={"ODD": odd}),
             Program(name="first", command=web, ports=[port], priority=1),
         ]  # fmt: skip
-        with Supervisor(tmp_path, programs) as supervisor:
+        supervisor = Supervisor(tmp_path, programs)
+        seen: list[dict[str, str]] = []
+        try:
+            supervisor.start(before={2: lambda: seen.append(supervisor.status())})
             wait_until(lambda: supervisor.status() == {"first": "RUNNING", "second": "RUNNING"})
             assert supervisor.log("second").read_text() == f"{odd}\n"
+        finally:
+            supervisor.stop()
+        assert [status["second"] for status in seen] == ["STOPPED"]
 
     def test_a_program_that_is_killed_comes_back(self, tmp_path: Path) -> None:
         with Supervisor(tmp_path, [Program(name="one", command=SLEEPER)]) as supervisor:
