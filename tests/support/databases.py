@@ -32,7 +32,8 @@ class Databases:
         template = await self._template(service)
         name = f"{service}_{uuid4().hex[:12]}"
         async with _connection(self.server) as admin:
-            await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            # Copied as files: with fsync off the checkpoints it takes cost less than logging every page.
+            await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         self._names.append(name)
         return database_url(self.server, name)
 
