@@ -10,25 +10,25 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import asyncpg
 import msgspec
 
 from events import codec
 from events.envelope import Fact
+from services.kernel.change import Change, Columns, FactTooLarge
 from services.kernel.errors import (
     Busy,
     Forbidden,
     KeyInProgress,
     KeyReused,
-    Kind,
     Refused,
     Unknown,
     VersionConflict,
     VersionMismatch,
 )
-from services.kernel.meta import Cause, Meta
+from services.kernel.meta import Meta
 from services.kernel.metrics import CONFLICTS
 from services.kernel.pool import Conn, Pool, open_pool
 
@@ -38,6 +38,7 @@ __all__ = [
     "Conn",
     "Decide",
     "Decision",
+    "FactTooLarge",
     "Index",
     "Loaded",
     "Pool",
@@ -48,9 +49,6 @@ __all__ = [
     "versions_text",
 ]
 ATTEMPTS_MAX: Final = 3  # A fourth conflict means a hot stream: shed load, do not spin.
-# Refused here, where somebody is told: in the outbox it would stop the log. Leaves room for headers below 1 MiB, what
-# Kafka brokers and clients take unless they are told otherwise.
-FACT_BYTES_MAX: Final = 900_000
 _ARRIVAL_POLL_S: Final = 0.05  # How often a command that may wait looks again for what it needs.
 _ACQUIRE_S_MAX: Final = 10.0  # For a connection of the pool: past it the service is overloaded, and should say so.
 _BACKOFF_S: Final = 0.01  # Before a retry, times the attempt and a random share, so that rivals part.
@@ -65,20 +63,6 @@ class Loaded(Generic[S]):
 
     state: S
     version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Facts to append to one stream that was loaded at version `expected`.
-
-    `causes` says of each fact what led to it, where that is not the command's own `Meta`: a batch carries out commands
-    that different facts caused.
-    """
-
-    stream: str
-    expected: int
-    facts: Sequence[Fact]
-    causes: Sequence[Cause] | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -108,13 +92,6 @@ class Arriving(Refused):
 
 
 Index = Callable[[Conn, Sequence[Fact]], Awaitable[None]]
-
-
-class FactTooLarge(Refused):
-    """A fact has more bytes than one Kafka record can carry to every subscriber. Nothing was recorded."""
-
-    code = "fact_too_large"
-    kind = Kind.TOO_LARGE
 
 
 class Streams:
@@ -168,7 +145,7 @@ class Streams:
         meta = self.meta
         if not changes and meta.key is None:
             return recorded
-        columns = _Columns.of(changes, meta)
+        columns = Columns.of(changes, meta)
         try:
             position = await self.conn.fetchval(
                 _APPEND,
@@ -282,44 +259,6 @@ class Store:
                 raise VersionConflict("answered meanwhile") from None
             raise
         return await streams.append(decision)
-
-
-class _Columns(msgspec.Struct):
-    """The facts of a decision as the arrays that `append` takes."""
-
-    stream: list[int]
-    version: list[int]
-    type: list[str]
-    branch: list[str]
-    effective_on: list[Any]
-    data: list[str]
-    correlation_id: list[str]
-    causation_id: list[str | None]
-    traceparent: list[str | None]
-
-    @classmethod
-    def of(cls, changes: Sequence[Change], meta: Meta) -> _Columns:
-        columns = cls([], [], [], [], [], [], [], [], [])
-        for at, change in enumerate(changes, start=1):
-            causes = change.causes or [meta.cause] * len(change.facts)
-            version = change.expected
-            for fact, cause in zip(change.facts, causes, strict=True):
-                version += 1
-                if fact.branch not in meta.branches:
-                    raise Forbidden("not in your branches", branch=fact.branch)
-                data = codec.encode(fact)
-                if len(data) > FACT_BYTES_MAX:
-                    raise FactTooLarge("too large to be published", bytes=len(data), bytes_max=FACT_BYTES_MAX)
-                columns.stream.append(at)
-                columns.version.append(version)
-                columns.type.append(codec.wire_of(fact))
-                columns.branch.append(fact.branch)
-                columns.effective_on.append(fact.effective_on)
-                columns.data.append(data.decode())
-                columns.correlation_id.append(cause.correlation_id)
-                columns.causation_id.append(cause.causation_id)
-                columns.traceparent.append(cause.traceparent)
-        return columns
 
 
 def versions_text(versions: Mapping[str, int]) -> str:
