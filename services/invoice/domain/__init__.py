@@ -9,6 +9,7 @@ from events.envelope import Fact
 from services.invoice.domain import account, branch, credit_note, invoice, job, retainage
 from services.invoice.domain.account import ChangeAccount, OpenAccount
 from services.invoice.domain.branch import RegisterBranch
+from services.invoice.domain.claim import undecided
 from services.invoice.domain.credit_note import CreditInvoice
 from services.invoice.domain.invoice import IssueInvoice, VoidInvoice
 from services.invoice.domain.job import OpenJob
@@ -39,7 +40,7 @@ def needs(command: Command, states: States) -> Sequence[str]:
         case RegisterBranch():
             return [command.stream]
         case OpenAccount():
-            return [command.stream, branch_stream(command.branch), *command.undecided()]
+            return [command.stream, branch_stream(command.branch), *undecided(command.holders)]
         case ChangeAccount():
             return account.change_needs(command, states)
         case OpenJob():
@@ -49,7 +50,7 @@ def needs(command: Command, states: States) -> Sequence[str]:
         case VoidInvoice():
             return invoice.change_needs(command.invoice_id, states)
         case CreditInvoice():
-            return [*invoice.change_needs(command.invoice_id, states), *command.undecided()]
+            return [*invoice.change_needs(command.invoice_id, states), *undecided(command.holders)]
         case ReleaseRetainage():
             return retainage.release_needs(command, states)
 

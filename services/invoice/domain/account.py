@@ -14,7 +14,7 @@ import msgspec
 from events.envelope import Fact
 from events.invoice import AccountChanged, AccountOpened, Profile
 from services.invoice.domain.branch import branch_of
-from services.invoice.domain.claim import Claiming, account_number, is_held
+from services.invoice.domain.claim import Holder, account_number, is_held
 from services.invoice.domain.day import Dated
 from services.invoice.domain.state import Absent, Account, States, account_stream, branch_stream
 from services.kernel.errors import Kind, Refused
@@ -46,7 +46,7 @@ class PersonNameNotAllowed(Refused):
     kind: ClassVar[Kind] = Kind.INVALID
 
 
-class OpenAccount(Dated, Claiming, frozen=True, kw_only=True):
+class OpenAccount(Dated, frozen=True, kw_only=True):
     """`branch` is the home branch; invoices may be issued to the account in others too."""
 
     account_id: UUID
@@ -57,6 +57,7 @@ class OpenAccount(Dated, Claiming, frozen=True, kw_only=True):
     currency: str
     terms_days: int
     collector: str | None = None
+    holders: tuple[Holder, ...] = ()
 
     @property
     def stream(self) -> str:
@@ -102,7 +103,7 @@ def open_(command: OpenAccount, states: States) -> list[Fact]:
                 raise AccountDiffers("the account is open with other values", account=current)
             return []
         case Absent():
-            if is_held(account_number(command.number), command, states):
+            if is_held(account_number(command.number), command.holders, states):
                 raise AccountNumberTaken(f"account number {command.number} is taken", field="number")
             return [fact]
         case _:

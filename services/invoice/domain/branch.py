@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import ClassVar
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from events.envelope import Fact
 from events.invoice import BranchRegistered
+from services.invoice.domain.day import Dated
 from services.invoice.domain.state import Absent, Branch, States, branch_stream
 from services.kernel.errors import Kind, Refused
 
@@ -34,15 +33,13 @@ class TimezoneUnknown(Refused):
     kind: ClassVar[Kind] = Kind.INVALID
 
 
-class RegisterBranch(msgspec.Struct, frozen=True, kw_only=True):
+class RegisterBranch(Dated, frozen=True, kw_only=True):
     """`timezone` is a name the rim found in the IANA database."""
 
     branch: str
     name: str
     region: str | None
     timezone: str
-    on: date | None = None
-    now: datetime
 
     @property
     def stream(self) -> str:
@@ -50,8 +47,8 @@ class RegisterBranch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def register(command: RegisterBranch, states: States) -> list[Fact]:
-    """Errors: BranchChanged. The date is no part of what must be the same: a rerun may leave it out."""
-    on = command.on or command.now.astimezone(ZoneInfo(command.timezone)).date()
+    """Errors, in this order: DateOutOfRange, BranchChanged. The date need not be the same: a rerun may leave it out."""
+    on = command.day_in(command.timezone)
     fact = BranchRegistered(
         branch=command.branch, effective_on=on, name=command.name, region=command.region, timezone=command.timezone
     )

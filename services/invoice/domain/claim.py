@@ -6,6 +6,7 @@ command looks the holders up (services/invoice/claims.py), and the domain judges
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -35,21 +36,15 @@ class Holder(msgspec.Struct, frozen=True):
     recorded: bool
 
 
-class Claiming(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of commands that claim something."""
-
-    holders: tuple[Holder, ...] = ()
-
-    def undecided(self) -> list[str]:
-        """Streams that must be seen to know whether they hold what this command claims."""
-        return [holder.stream for holder in self.holders if not holder.recorded]
+def undecided(holders: Iterable[Holder]) -> list[str]:
+    """Streams that must be seen to know whether they hold what is claimed."""
+    return [holder.stream for holder in holders if not holder.recorded]
 
 
-def is_held(claim: Claim, command: Claiming, states: States) -> bool:
-    """Whether another stream than the command's own has the claim."""
+def is_held(claim: Claim, holders: Iterable[Holder], states: States) -> bool:
+    """Whether another stream has the claim. `holders` are those that a command was prepared with."""
     return any(
-        holder.claim == claim and (holder.recorded or claim in held_by(states[holder.stream]))
-        for holder in command.holders
+        holder.claim == claim and (holder.recorded or claim in held_by(states[holder.stream])) for holder in holders
     )
 
 

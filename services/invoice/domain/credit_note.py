@@ -10,7 +10,7 @@ import msgspec
 from events.envelope import Fact
 from events.invoice import CreditNoteIssued, CreditReason
 from events.money import Money
-from services.invoice.domain.claim import Claim, Claiming, is_held
+from services.invoice.domain.claim import Claim, Holder, is_held
 from services.invoice.domain.day import Dated
 from services.invoice.domain.invoice import day_of_change, same_currency, standing_invoice
 from services.invoice.domain.state import Invoice, State, States, invoice_stream
@@ -42,7 +42,7 @@ class CreditNoteElsewhere(Refused):
     code = "credit_note_of_other_invoice"
 
 
-class CreditInvoice(Dated, Claiming, frozen=True, kw_only=True):
+class CreditInvoice(Dated, frozen=True, kw_only=True):
     """`number` is the invoice's with /C1, /C2, … where it is left out."""
 
     credit_note_id: UUID
@@ -50,6 +50,7 @@ class CreditInvoice(Dated, Claiming, frozen=True, kw_only=True):
     number: str | None = None
     amount: Money
     reason: CreditReason
+    holders: tuple[Holder, ...] = ()
 
     @property
     def stream(self) -> str:
@@ -70,7 +71,7 @@ def credit(command: CreditInvoice, states: States) -> list[Fact]:
     if _is_on_record(command, states[command.stream]):
         return []
     invoice = standing_invoice(command.invoice_id, states)
-    if is_held(command.claim, command, states):
+    if is_held(command.claim, command.holders, states):
         raise CreditNoteElsewhere("the credit note belongs to another invoice", field="credit_note_id")
     same_currency(command.amount, invoice)
     if command.amount.minor <= 0:

@@ -14,8 +14,8 @@ from events.item import Item
 from events.money import Money
 from services.invoice.domain.account import account_of
 from services.invoice.domain.branch import branch_of
-from services.invoice.domain.claim import Claiming, invoice_number, is_held
-from services.invoice.domain.day import Dated
+from services.invoice.domain.claim import Holder, invoice_number, is_held, undecided
+from services.invoice.domain.day import Dated, ledger_day
 from services.invoice.domain.job import job_for
 from services.invoice.domain.state import (
     Absent,
@@ -106,7 +106,7 @@ class BeforeInvoiceDate(Refused):
     kind: ClassVar[Kind] = Kind.INVALID
 
 
-class IssueInvoice(Claiming, frozen=True, kw_only=True):
+class IssueInvoice(msgspec.Struct, frozen=True, kw_only=True):
     """`due_on` and `terms` follow the account's terms where they are left out."""
 
     invoice_id: UUID
@@ -121,6 +121,7 @@ class IssueInvoice(Claiming, frozen=True, kw_only=True):
     total: Money
     tax: Money
     retainage: Money
+    holders: tuple[Holder, ...] = ()
 
     @property
     def stream(self) -> str:
@@ -137,7 +138,12 @@ class VoidInvoice(Dated, frozen=True, kw_only=True):
 
 
 def issue_needs(command: IssueInvoice) -> list[str]:
-    needs = [command.stream, branch_stream(command.branch), account_stream(command.account_id), *command.undecided()]
+    needs = [
+        command.stream,
+        branch_stream(command.branch),
+        account_stream(command.account_id),
+        *undecided(command.holders),
+    ]
     return needs if command.job_id is None else [*needs, job_stream(command.job_id)]
 
 
@@ -153,7 +159,7 @@ def issue(command: IssueInvoice, states: States) -> list[Fact]:
 
     Errors   in this order: InvoiceDiffers (only where it is on record), InvoiceNumberMissing, BranchUnknown,
              AccountUnknown, JobUnknown, JobOfOtherAccount, CurrencyNotAccounts, TotalNotPositive, TaxOutOfRange,
-             RetainageOutOfRange, DueBeforeIssued, InvoiceNumberTaken.
+             RetainageOutOfRange, DateOutOfRange, DueBeforeIssued, InvoiceNumberTaken.
     Holds    the number is the branch's alone, also after a void: a number that means two things proves nothing.
     """
     match states[command.stream]:
@@ -172,10 +178,11 @@ def issue(command: IssueInvoice, states: States) -> list[Fact]:
     if command.job_id is not None:
         job_for(command.job_id, command.account_id, states)
     _check_amounts(command, account.currency)
-    due_on = command.due_on or due_by_terms(command.issued_on, account.terms_days)
+    issued_on = ledger_day(command.issued_on, "issued_on")
+    due_on = ledger_day(command.due_on or due_by_terms(issued_on, account.terms_days), "due_on")
     if due_on < command.issued_on:
         raise DueBeforeIssued(f"issued on {command.issued_on}, due on {due_on}", field="due_on")
-    if is_held(invoice_number(command.branch, command.number), command, states):
+    if is_held(invoice_number(command.branch, command.number), command.holders, states):
         raise InvoiceNumberTaken(f"{command.branch} has an invoice {command.number} already", field="number")
     item = Item(
         item_id=command.invoice_id,
@@ -194,7 +201,7 @@ def void(command: VoidInvoice, states: States) -> list[Fact]:
     """Void an invoice, with its released retainage.
 
     Errors   in this order: InvoiceUnknown, InvoiceVoid (voided for another reason or on another day),
-             BeforeInvoiceDate.
+             DateOutOfRange, BeforeInvoiceDate.
     Holds    cancelled + credited + retainage_cancelled + the releases cancelled = the total.
     """
     invoice = invoice_of(command.invoice_id, states)

@@ -13,8 +13,8 @@ from events.invoice import RetainageReleased, due_by_terms
 from events.item import Item
 from events.money import Money
 from services.invoice.domain.account import account_of
-from services.invoice.domain.claim import Claim, Claiming, is_held
-from services.invoice.domain.day import Dated
+from services.invoice.domain.claim import Claim, Holder, is_held, undecided
+from services.invoice.domain.day import Dated, ledger_day
 from services.invoice.domain.invoice import (
     DueBeforeIssued,
     change_needs,
@@ -51,7 +51,7 @@ class ReleaseElsewhere(Refused):
     code = "release_of_other_invoice"
 
 
-class ReleaseRetainage(Dated, Claiming, frozen=True, kw_only=True):
+class ReleaseRetainage(Dated, frozen=True, kw_only=True):
     """`due_on` follows the account's terms, `number` is the invoice's with /R1, /R2, … where they are left out."""
 
     release_id: UUID
@@ -59,6 +59,7 @@ class ReleaseRetainage(Dated, Claiming, frozen=True, kw_only=True):
     number: str | None = None
     amount: Money
     due_on: date | None = None
+    holders: tuple[Holder, ...] = ()
 
     @property
     def stream(self) -> str:
@@ -70,7 +71,7 @@ class ReleaseRetainage(Dated, Claiming, frozen=True, kw_only=True):
 
 
 def release_needs(command: ReleaseRetainage, states: States) -> list[str]:
-    needs = change_needs(command.invoice_id, states) + command.undecided()
+    needs = change_needs(command.invoice_id, states) + undecided(command.holders)
     invoice = states.get(command.stream)
     if command.due_on is None and isinstance(invoice, Invoice):
         needs.append(account_stream(invoice.item.account_id))
@@ -87,7 +88,7 @@ def release(command: ReleaseRetainage, states: States) -> list[Fact]:
     if _is_on_record(command, states[command.stream]):
         return []
     invoice = standing_invoice(command.invoice_id, states)
-    if command.release_id == command.invoice_id or is_held(command.claim, command, states):
+    if command.release_id == command.invoice_id or is_held(command.claim, command.holders, states):
         raise ReleaseElsewhere("the id is taken by another item", field="release_id")
     same_currency(command.amount, invoice)
     if command.amount.minor <= 0:
@@ -95,7 +96,10 @@ def release(command: ReleaseRetainage, states: States) -> list[Fact]:
     if command.amount.minor > invoice.withheld.minor:
         raise ReleaseAboveWithheld(f"{invoice.withheld} is withheld", field="amount", withheld=invoice.withheld)
     on = day_of_change(command, invoice, states)
-    due_on = command.due_on or due_by_terms(on, account_of(invoice.item.account_id, states).current.terms_days)
+    if command.due_on is None:
+        due_on = due_by_terms(on, account_of(invoice.item.account_id, states).current.terms_days)
+    else:
+        due_on = ledger_day(command.due_on, "due_on")
     if due_on < on:
         raise DueBeforeIssued(f"released on {on}, due on {due_on}", field="due_on")
     item = Item(

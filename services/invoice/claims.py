@@ -1,0 +1,102 @@
+"""The table of claims: kept in step with the facts, and looked up for commands before they are decided.
+
+Two commands at once may both find a number free. The second to append finds it taken then, and starts over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from events.envelope import Fact
+from events.invoice import AccountOpened, CreditNoteIssued, InvoiceIssued, RetainageReleased
+from services.invoice.domain import Command
+from services.invoice.domain.account import OpenAccount
+from services.invoice.domain.claim import Claim, Holder, account_number, invoice_number
+from services.invoice.domain.credit_note import CreditInvoice
+from services.invoice.domain.invoice import IssueInvoice
+from services.invoice.domain.retainage import ReleaseRetainage
+from services.invoice.domain.state import account_stream, invoice_stream
+from services.kernel.errors import VersionConflict
+from services.kernel.store import Conn
+
+_CLAIMING: Final = (OpenAccount, IssueInvoice, CreditInvoice, ReleaseRetainage)
+
+
+async def prepare(conn: Conn, commands: Sequence[Command]) -> Sequence[Command]:
+    """Tell each command who else holds what it claims: by the table, or by an earlier command of the batch."""
+    wanted = {claim_of(c) for c in commands if isinstance(c, _CLAIMING)}
+    if not wanted:
+        return commands
+    recorded = await _recorded(conn, wanted)
+    batch: dict[Claim, list[str]] = {}
+    prepared: list[Command] = []
+    for command in commands:
+        if not isinstance(command, _CLAIMING):
+            prepared.append(command)
+            continue
+        claim = claim_of(command)
+        holders = [Holder(claim, stream, recorded=True) for stream in recorded.get(claim, ())]
+        earlier = batch.setdefault(claim, [])
+        holders += [Holder(claim, stream, recorded=False) for stream in earlier]
+        earlier.append(command.stream)
+        others = tuple(holder for holder in holders if holder.stream != command.stream)
+        prepared.append(msgspec.structs.replace(command, holders=others) if others else command)
+    return prepared
+
+
+async def index(conn: Conn, facts: Sequence[Fact]) -> None:
+    """Record what the facts claim, within their transaction. Errors: VersionConflict where another was faster."""
+    claims = dict(found for fact in facts if (found := _claim_in(fact)) is not None)
+    if not claims:
+        return
+    # In order, so that two batches that claim the same values wait for each other instead of deadlocking.
+    rows = sorted((c.kind, c.scope, c.value, stream) for c, stream in claims.items())
+    done = await conn.execute(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
+    if done != f"INSERT 0 {len(rows)}":
+        raise VersionConflict("another command claimed the same")
+
+
+def claim_of(command: OpenAccount | IssueInvoice | CreditInvoice | ReleaseRetainage) -> Claim:
+    """What the command wants for its stream alone."""
+    match command:
+        case OpenAccount():
+            return account_number(command.number)
+        case IssueInvoice():
+            return invoice_number(command.branch, command.number)
+        case CreditInvoice() | ReleaseRetainage():
+            return command.claim
+
+
+async def _recorded(conn: Conn, wanted: set[Claim]) -> dict[Claim, list[str]]:
+    columns = zip(*((c.kind, c.scope, c.value) for c in wanted), strict=True)
+    rows = await conn.fetch(_LOOK_UP, *(list(column) for column in columns))
+    return {Claim(row["kind"], row["scope"], row["value"]): [row["stream"]] for row in rows}
+
+
+def _claim_in(fact: Fact) -> tuple[Claim, str] | None:
+    """What the fact claims, and for which stream."""
+    match fact:
+        case AccountOpened():
+            return account_number(fact.number), account_stream(fact.account_id)
+        case InvoiceIssued():
+            return invoice_number(fact.branch, fact.number), invoice_stream(fact.item.invoice_id)
+        case CreditNoteIssued():
+            return Claim("credit_note_id", "", str(fact.credit_note_id)), invoice_stream(fact.item.invoice_id)
+        case RetainageReleased():
+            return Claim("release_id", "", str(fact.item.item_id)), invoice_stream(fact.item.invoice_id)
+        case _:
+            return None
+
+
+_LOOK_UP: Final = """
+SELECT c.kind, c.scope, c.value, c.stream
+FROM claims c JOIN unnest($1::text[], $2::text[], $3::text[]) AS w(kind, scope, value) USING (kind, scope, value)
+"""
+_INSERT: Final = """
+INSERT INTO claims (kind, scope, value, stream)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+ON CONFLICT DO NOTHING
+"""

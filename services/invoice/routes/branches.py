@@ -1,0 +1,45 @@
+"""Register a branch."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from fastapi import APIRouter, Response
+from pydantic import ConfigDict
+
+from services.invoice.domain.branch import RegisterBranch
+from services.invoice.handlers import handle
+from services.invoice.rim import Name, known_timezone, now
+from services.invoice.routes.body import Body, MetaOf, StoreOf
+from services.kernel.http import CommandAnswer, allow, answer
+from services.kernel.rim import BranchText
+
+router = APIRouter(prefix="/branches", tags=["branches"])
+
+
+class BranchBody(Body):
+    branch: BranchText
+    name: Name
+    region: Name | None = None
+    timezone: str = "America/New_York"
+    registered_on: date | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"branch": "DAL-01", "name": "Dallas", "region": "TX", "timezone": "America/Chicago"}
+        }
+    )
+
+
+@router.post("", status_code=201, dependencies=[allow("branch.register")])
+async def register_branch(body: BranchBody, meta: MetaOf, store: StoreOf, response: Response) -> CommandAnswer:
+    """Register a branch. Its time zone says when a day ends there."""
+    command = RegisterBranch(
+        branch=body.branch,
+        name=body.name,
+        region=body.region,
+        timezone=known_timezone(body.timezone),
+        on=body.registered_on,
+        now=now(),
+    )
+    return answer(response, await handle(store, meta, command), branch=body.branch)
