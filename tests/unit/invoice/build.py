@@ -227,7 +227,13 @@ def credit(minor: int, **values: Any) -> CreditInvoice:
 
 
 def release(minor: int, **values: Any) -> ReleaseRetainage:
-    said: dict[str, Any] = {"release_id": RELEASE, "invoice_id": INVOICE, "amount": usd(minor), "on": LATER, "now": NOW}
+    said: dict[str, Any] = {
+        "release_id": RELEASE,
+        "invoice_id": INVOICE,
+        "amount": usd(minor),
+        "on": LATER,
+        "now": NOW,
+    }
     return ReleaseRetainage(**said | values)
 
 
