@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from events.envelope import Fact
@@ -14,6 +14,7 @@ from services.kernel.commands import States
 from services.payment.domain.commands import Line, UnapplyReceipt
 from services.payment.domain.refusals import (
     BeforeReceived,
+    DateOutOfRange,
     ItemRepeated,
     ItemUnknown,
     MoreThanApplied,
@@ -29,14 +30,20 @@ from services.payment.domain.refusals import (
 from services.payment.domain.state import MirroredItem, Receipt, State, item_stream, receipt_stream
 
 Written: TypeAlias = dict[str, list[Fact]]
+# Outside of these a date is a slip of the keyboard, and reports would carry empty decades.
+FIRST_DAY: Final = date(1970, 1, 1)
+LAST_DAY: Final = date(2099, 12, 31)
+# A line has some 450 bytes, and a fact must stay below what one Kafka record carries to every subscriber.
+LINES_PER_FACT: Final = 1_000
 
 
 def apply(receipt: Receipt, lines: Sequence[Line], on: date | None, states: States[State], written: Written) -> None:
     """Settle items with what is left of the receipt.
 
-    Shapes   one `PaymentApplied` for each day that lines count from, oldest first; its lines in the order given.
-    Errors   Reversed, Unidentified, BeforeReceived, NothingToApply; line by line ItemRepeated, NotPositive,
-             OtherCurrency, ItemUnknown, OtherAccount, MoreThanOpen; then MoreThanUnapplied.
+    Shapes   one `PaymentApplied` for each day that lines count from, oldest first; its lines in the order given. More
+             only where one would have more than LINES_PER_FACT.
+    Errors   Reversed, Unidentified, BeforeReceived, DateOutOfRange, NothingToApply; line by line NotPositive,
+             OtherCurrency, ItemUnknown, OtherAccount, MoreThanOpen; then ItemRepeated, MoreThanUnapplied.
     Holds    all lines are written, or none is.
     """
     if receipt.reversal is not None:
@@ -64,8 +71,8 @@ def apply(receipt: Receipt, lines: Sequence[Line], on: date | None, states: Stat
         days.setdefault(day, []).append(Application(item=item.item, amount=line.amount, open=left))
     unapplied = receipt.unapplied
     on_receipt = written.setdefault(receipt_stream(receipt.receipt_id), [])
-    for day in sorted(days):
-        applied = sum(line.amount.minor for line in days[day])
+    for day, shares in _facts(days):
+        applied = sum(share.amount.minor for share in shares)
         unapplied -= applied
         on_receipt.append(
             PaymentApplied(
@@ -73,12 +80,12 @@ def apply(receipt: Receipt, lines: Sequence[Line], on: date | None, states: Stat
                 effective_on=day,
                 receipt_id=receipt.receipt_id,
                 account_id=receipt.account_id,
-                lines=tuple(days[day]),
+                lines=shares,
                 applied=Money(applied, receipt.currency),
                 unapplied=Money(unapplied, receipt.currency),
             )
         )
-        for share in days[day]:
+        for share in shares:
             written[item_stream(share.item.item_id)] = [_changed(share, day, receipt.receipt_id, "applied")]
 
 
@@ -138,7 +145,7 @@ def opens_of(receipt: Receipt, states: States[State]) -> dict[UUID, int]:
 
 def undo(
     receipt: Receipt,
-    takes: MutableMapping[UUID, int],
+    takes: Mapping[UUID, int],
     opens: dict[UUID, int],
     written: Written,
     *,
@@ -149,42 +156,48 @@ def undo(
 
     An application dated later than `on` is undone on its own day: undone earlier, the receipt would for some days have
     had more to its credit than ever came in.
-    Shapes   one `PaymentUnapplied` for each day, oldest first.
+    Shapes   one `PaymentUnapplied` for each day, oldest first; more where one would have more than LINES_PER_FACT.
     """
-    assert receipt.account_id is not None or not takes, "an unidentified receipt settles nothing"
     days: dict[date, dict[UUID, int]] = {}
     for item_id, minor in takes.items():
         for day, taken in _newest(receipt, item_id, minor):
             undone = days.setdefault(day if on is None else max(on, day), {})
             undone[item_id] = undone.get(item_id, 0) + taken
-    unapplied = receipt.unapplied
-    on_receipt = written.setdefault(receipt_stream(receipt.receipt_id), []) if days else []
+    shares: dict[date, list[Application]] = {}
     for day in sorted(days):
-        lines: list[Application] = []
         for item_id, minor in days[day].items():
             opens[item_id] += minor
-            share = Application(
-                item=receipt.shares[item_id].item,
-                amount=Money(minor, receipt.currency),
-                open=Money(opens[item_id], receipt.currency),
-            )
-            lines.append(share)
-            written.setdefault(item_stream(item_id), []).append(_changed(share, day, receipt.receipt_id, "unapplied"))
-        returned = sum(days[day].values())
+            left = Money(opens[item_id], receipt.currency)
+            share = Application(item=receipt.shares[item_id].item, amount=Money(minor, receipt.currency), open=left)
+            shares.setdefault(day, []).append(share)
+    unapplied = receipt.unapplied
+    for day, lines in _facts(shares):
+        assert receipt.account_id is not None, "an unidentified receipt settles nothing"
+        returned = sum(share.amount.minor for share in lines)
         unapplied += returned
-        assert receipt.account_id is not None
-        on_receipt.append(
+        written.setdefault(receipt_stream(receipt.receipt_id), []).append(
             PaymentUnapplied(
                 branch=receipt.branch,
                 effective_on=day,
                 receipt_id=receipt.receipt_id,
                 account_id=receipt.account_id,
-                lines=tuple(lines),
+                lines=lines,
                 reason=reason,
                 returned=Money(returned, receipt.currency),
                 unapplied=Money(unapplied, receipt.currency),
             )
         )
+        for share in lines:
+            written.setdefault(item_stream(share.item.item_id), []).append(
+                _changed(share, day, receipt.receipt_id, "unapplied")
+            )
+
+
+def _facts(shares: Mapping[date, Sequence[Application]]) -> Iterable[tuple[date, tuple[Application, ...]]]:
+    """The lines of each fact that is to be written, oldest day first."""
+    for day in sorted(shares):
+        for first in range(0, len(shares[day]), LINES_PER_FACT):
+            yield day, tuple(shares[day][first : first + LINES_PER_FACT])
 
 
 def _newest(receipt: Receipt, item_id: UUID, minor: int) -> Iterable[tuple[date, int]]:
@@ -198,9 +211,16 @@ def _newest(receipt: Receipt, item_id: UUID, minor: int) -> Iterable[tuple[date,
 
 
 def not_before(receipt: Receipt, on: date, field: str) -> None:
-    """Errors: BeforeReceived."""
+    """Errors: BeforeReceived, DateOutOfRange."""
     if on < receipt.received_on:
         raise BeforeReceived("the money had not come in yet", field=field, received_on=receipt.received_on)
+    in_ledger(on, field)
+
+
+def in_ledger(on: date, field: str) -> None:
+    """Errors: DateOutOfRange."""
+    if not FIRST_DAY <= on <= LAST_DAY:
+        raise DateOutOfRange(f"dates are from {FIRST_DAY} to {LAST_DAY}", field=field)
 
 
 def _changed(share: Application, on: date, receipt_id: UUID, cause: ChangeCause) -> ItemChanged:

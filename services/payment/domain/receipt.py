@@ -6,7 +6,7 @@ from events.money import Money
 from events.payment import PaymentIdentified, PaymentReceived, PaymentRefunded, PaymentReversed
 from services.kernel.commands import States
 from services.payment.domain import application, card
-from services.payment.domain.application import Written, not_before
+from services.payment.domain.application import Written, in_ledger, not_before
 from services.payment.domain.commands import (
     IdentifyReceipt,
     ImportReceipt,
@@ -34,7 +34,7 @@ from services.payment.domain.state import MirroredItem, Receipt, State, item_str
 
 
 def record(command: RecordReceipt, state: State, written: Written) -> None:
-    """Record that money came in. Errors: CardNumber, NotPositive, ReceiptChanged."""
+    """Record that money came in. Errors: CardNumber, NotPositive, DateOutOfRange, ReceiptChanged."""
     reference = command.reference
     # A number may be an ACH trace number only where the money came by ACH.
     traced = command.method == "ach" and reference is not None and card.is_trace_number(reference)
@@ -42,6 +42,7 @@ def record(command: RecordReceipt, state: State, written: Written) -> None:
         raise CardNumber("this looks like a card number; keep its last four digits only", field="reference")
     if command.amount.minor <= 0:
         raise NotPositive("money that came in is more than nothing", field="amount")
+    in_ledger(command.received_on, "received_on")
     if isinstance(state, Receipt):
         _same(command, state)
         return

@@ -76,6 +76,13 @@ class BeforeReceived(Refused):
     kind = Kind.INVALID
 
 
+class DateOutOfRange(Refused):
+    """No ledger has such a date: a slip of the keyboard."""
+
+    code = "payment_date_out_of_range"
+    kind = Kind.INVALID
+
+
 class OtherCurrency(Refused):
     """The amount is in another currency than the receipt or the item."""
 

@@ -72,6 +72,24 @@ class TestApply:
             *(changed("applied", "-1", "0", of=one) for one in items),
         )
 
+    def test_more_lines_than_a_fact_can_carry_take_several_facts_there_and_back(self) -> None:
+        items = [item(UUID(int=1000 + n)) for n in range(1500)]
+        command = apply(*((one.item_id, "1") for one in items))
+        history = (
+            given(received("2000"), *(opened(one, "1") for one in items))
+            .when(command)
+            .then(
+                applied(*(share("1", "0", one) for one in items[:1000]), unapplied="1000"),
+                applied(*(share("1", "0", one) for one in items[1000:]), unapplied="500"),
+                *(changed("applied", "-1", "0", of=one) for one in items),
+            )
+        )
+        history.when(UnapplyReceipt(receipt_id=R)).then(
+            unapplied(*(share("1", "1", one) for one in items[:1000]), unapplied="1500"),
+            unapplied(*(share("1", "1", one) for one in items[1000:]), unapplied="2000"),
+            *(changed("unapplied", "1", "1", of=one) for one in items),
+        )
+
     def test_an_item_of_another_branch_changes_in_its_own_branch(self) -> None:
         other = item(branch="DET")
         given(opened(other), received()).when(apply((A, "100"))).then(

@@ -1,5 +1,7 @@
 """A receipt's own life."""
 
+from datetime import date
+
 import pytest
 
 from events.money import Money
@@ -10,6 +12,7 @@ from services.payment.domain.refusals import (
     AlreadyIdentified,
     BeforeReceived,
     CardNumber,
+    DateOutOfRange,
     MoreThanUnapplied,
     NotPositive,
     OtherCurrency,
@@ -77,6 +80,13 @@ class TestRecord:
     @pytest.mark.parametrize("amount", ["0", "-1"])
     def test_nothing_or_less_is_no_receipt(self, amount: str) -> None:
         given().when(record(amount)).refused_as(NotPositive, field="amount")
+
+    @pytest.mark.parametrize("on", [date(1969, 12, 31), date(2100, 1, 1)])
+    def test_a_date_that_no_ledger_has_is_refused(self, on: date) -> None:
+        given().when(record(on=on)).refused_as(DateOutOfRange, field="received_on")
+        given(received()).when(ReverseReceipt(receipt_id=R, reason="nsf", on=date(2100, 1, 1))).refused_as(
+            DateOutOfRange, field="reversed_on"
+        )
 
     def test_a_card_number_is_refused_as_a_reference(self) -> None:
         given().when(record(reference="4111 1111 1111 1111")).refused_as(CardNumber, field="reference")
