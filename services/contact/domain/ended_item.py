@@ -11,6 +11,7 @@ import msgspec
 
 from events.contact import CancelReason
 from events.envelope import Fact
+from events.payment import ItemChanged
 from services.contact.domain.dispute import Dispute, dispute_stream, resolution
 from services.contact.domain.promise import Promise, cancelled_as, promise_stream
 
@@ -30,6 +31,17 @@ class EndItem(msgspec.Struct, frozen=True, kw_only=True):
     promises: tuple[UUID, ...] = ()
     disputes: tuple[UUID, ...] = ()
     ended: tuple[UUID, ...] = ()
+
+
+def end_of(fact: ItemChanged) -> End | None:
+    """How the item ended without being paid, if this is what happened. One written off in part goes on."""
+    match fact.cause:
+        case "voided":
+            return "voided"
+        case "written_off" if fact.open.minor == 0:
+            return "written_off"
+        case _:
+            return None
 
 
 def end_item(

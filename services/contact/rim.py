@@ -1,0 +1,57 @@
+"""What bodies and imported rows of contact have in common: limits, ids that are made, and the present day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from services.contact.notes import NOTE_MAX
+from services.kernel.meta import Meta
+
+ITEMS_MAX: Final = 500  # Of one promise, attempt or follow-up: a statement to a large customer has some hundred lines.
+OWNER: Final = r"^[\x21-\x7e]{1,200}$"  # A user's id, as tokens have it in `sub`: never a person's name.
+# East of us it is tomorrow already. What lies further ahead is a slip of the pen, and would distort every report.
+_AHEAD: Final = timedelta(days=1)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def today() -> date:
+    return now().date()
+
+
+def _not_ahead(on: date) -> date:
+    if on > today() + _AHEAD:
+        raise ValueError("lies in the future")
+    return on
+
+
+HappenedOn = Annotated[date, AfterValidator(_not_ahead), Field(description="The day it happened; today where absent.")]
+Owner = Annotated[str, Field(pattern=OWNER, description="A user's id, as tokens have it in `sub`.", examples=["maria"])]
+RowOwner = Annotated[str, msgspec.Meta(pattern=OWNER)]
+NoteText = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=NOTE_MAX,
+        description="Free text. Kept beside the facts, without card numbers, and can be forgotten.",
+    ),
+]
+ItemIds = Annotated[list[UUID], Field(max_length=ITEMS_MAX)]
+
+
+class Body(BaseModel):
+    """A request body. A member that the route does not know is refused: it may be a misspelt one that matters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def made_id(meta: Meta, given: UUID | None) -> UUID:
+    """The id the client gave, or one that follows from his key: sent again, the command makes the same one."""
+    return given or uuid5(NAMESPACE_URL, f"openitem:{meta.actor} {meta.key}")
