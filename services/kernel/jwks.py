@@ -21,6 +21,7 @@ Fetch = Callable[[], Awaitable[bytes]]
 TTL_S: Final = 300.0  # A key the issuer withdrew is accepted for so long at most, while the issuer answers.
 STALE_S_MAX: Final = 3600.0  # While he does not answer, the keys known last do for so long.
 REFETCH_S_MIN: Final = 10.0  # Tokens with made-up key ids must not become a flood at the issuer's door.
+_RETRY_S_MIN: Final = 1.0  # After a fetch that failed, whoever asks meanwhile gets what is known.
 _TIMEOUT_S: Final = 5.0
 _BYTES_MAX: Final = 1 << 20
 _RSA_BITS_MIN: Final = 2048
@@ -75,14 +76,16 @@ class KeySet:
         """Fetch the keys, unless somebody else did since the caller looked (`seen`), or just failed to."""
         async with self._lock:
             now = self._clock()
-            if self._good_at > seen or (self._tried_at > self._good_at and now - self._tried_at < 1.0):
+            if self._good_at > seen or (self._tried_at > self._good_at and now - self._tried_at < _RETRY_S_MIN):
                 return
-            self._tried_at = now
             try:
                 keys = parse(await self._fetch())
             except (OSError, httpx.HTTPError, ValueError) as error:
                 log.warning("keys_unavailable", error=type(error).__name__, known=len(self._keys))
                 return
+            finally:
+                # At the end: whoever waited for a fetch that ran into its time-out must not begin another one.
+                self._tried_at = self._clock()
             self._keys, self._good_at = keys, now
 
 
@@ -132,10 +135,13 @@ def key_source(where: str) -> Fetch:
 def _from_url(url: str, transport: httpx.AsyncBaseTransport | None = None) -> Fetch:
     async def fetch() -> bytes:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False, transport=transport) as client:
-            answer = await client.get(url, headers={"Accept": "application/json"})
-            answer.raise_for_status()
-            if len(answer.content) > _BYTES_MAX:
-                raise ValueError("the key set is too large")
-            return answer.content
+            async with client.stream("GET", url, headers={"Accept": "application/json"}) as answer:
+                answer.raise_for_status()
+                content = b""
+                async for chunk in answer.aiter_bytes():
+                    content += chunk
+                    if len(content) > _BYTES_MAX:
+                        raise ValueError("the key set is too large")
+                return content
 
     return fetch
