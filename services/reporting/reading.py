@@ -1,0 +1,116 @@
+"""One reader's view of the read models: a single snapshot of the database, limited to his branches, and how far behind
+it is. A reader who names what he just recorded can wait for it to show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from fastapi import Depends, Header, Request
+from pydantic import BaseModel, Field
+
+from services.kernel.auth import Caller, caller_of
+from services.kernel.errors import Kind, Refused
+from services.kernel.request import wait_of
+
+CONSUMER: Final = "projections"
+SCHEMA: Final = "live"
+_POLL_S: Final = 0.01  # Shorter than the projection's own step, so that waiting adds little to it.
+_AFTER: Final = re.compile(r"([a-z-]+-[A-Za-z0-9-]{1,64})@([0-9]{1,9})")
+
+
+class AfterMalformed(Refused):
+    """Openitem-After names no position."""
+
+    code = "after_malformed"
+    kind = Kind.MALFORMED
+
+
+class NotYetVisible(Refused):
+    """What was recorded does not show in the reports yet."""
+
+    code = "not_yet_visible"
+    kind = Kind.UNAVAILABLE
+
+
+class Freshness(BaseModel):
+    """How far the read models are behind the facts that were published."""
+
+    facts_behind: int = Field(examples=[0])
+    seconds_behind: float = Field(examples=[0.0])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`conn` is in a read-only transaction that sees one state of everything. `now` and `today` are this reading's."""
+
+    conn: Any
+    caller: Caller
+    freshness: Freshness
+    now: datetime
+    today: date
+
+
+async def reading(
+    request: Request,
+    caller: Annotated[Caller, Depends(caller_of)],
+    openitem_after: Annotated[
+        str | None,
+        Header(description="What a command answered as Openitem-Position: the report must show it, or is refused."),
+    ] = None,
+    prefer: Annotated[
+        str | None, Header(description="`wait=5`: wait so many seconds for Openitem-After to show.")
+    ] = None,
+) -> AsyncIterator[Reading]:
+    """A reading for a route. Errors: AfterMalformed; NotYetVisible when the wait is over."""
+    pool: asyncpg.Pool[asyncpg.Record] = request.app.state.pool
+    if openitem_after:
+        await _await_visible(pool, openitem_after, wait_of(prefer))
+    async with open_reading(pool, caller, request.app.state.settings.timezone) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_reading(pool: asyncpg.Pool[asyncpg.Record], caller: Caller, timezone: str) -> AsyncIterator[Reading]:
+    async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        row = await conn.fetchrow(_BEGIN, f"{SCHEMA}, public", caller.branches.setting, CONSUMER)
+        assert row is not None
+        now = datetime.now(UTC)
+        behind = Freshness(facts_behind=row["facts"], seconds_behind=round(row["seconds"], 3))
+        yield Reading(conn, caller, behind, now, now.astimezone(ZoneInfo(timezone)).date())
+
+
+async def _await_visible(pool: asyncpg.Pool[asyncpg.Record], after: str, wait_s: float) -> None:
+    wanted: dict[str, int] = {}
+    for part in after.split(","):
+        found = _AFTER.fullmatch(part.strip())
+        if found is None:
+            raise AfterMalformed("write it as a command answered it: stream@version,...", field="Openitem-After")
+        wanted[found[1]] = int(found[2])
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_s
+    while await pool.fetchval(_MISSING, list(wanted), list(wanted.values()), CONSUMER):
+        if loop.time() >= deadline:
+            raise NotYetVisible("it is recorded, but the reports do not show it yet", field="Openitem-After")
+        await asyncio.sleep(_POLL_S)
+
+
+# The settings hold until the transaction ends. The first query of a repeatable-read transaction is its snapshot.
+_BEGIN: Final = """
+SELECT set_config('search_path', $1, true), set_config('openitem.branches', $2, true),
+       coalesce(sum(f.facts_behind), 0)::bigint AS facts, coalesce(max(f.seconds_behind), 0)::float8 AS seconds
+FROM consumer_freshness f WHERE f.consumer = $3
+"""
+_MISSING: Final = """
+SELECT count(*) FROM unnest($1::text[], $2::int[]) AS w(stream, version)
+WHERE NOT EXISTS (SELECT FROM consumer_stream c
+                  WHERE c.consumer = $3 AND c.stream = w.stream AND c.version >= w.version)
+"""
