@@ -1,8 +1,8 @@
 """Forward-only migrations: numbered SQL files, each applied once, in order, in a transaction of its own.
 
-A service's database gets the kernel's files first, then its own, then what cannot be a migration (`_complete`). Files are
-listed in the table `migrations` with their hash: a file that was changed after it ran is refused, because databases would
-differ without anybody knowing.
+A service's database gets the kernel's files first, then its own, then what cannot be a migration (`_complete`).
+Files are listed in the table `migrations` with their hash: a file that was changed after it ran is refused, because
+databases would differ without anybody knowing.
 """
 
 from __future__ import annotations

@@ -15,10 +15,4 @@ CREATE TABLE model_schema (
     built_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- How far a rebuild folded each service's log. A fact at or below is in `live` already, whatever Kafka delivers.
-CREATE TABLE model_folded (
-    service text   PRIMARY KEY,
-    seq     bigint NOT NULL
-);
-
-GRANT SELECT ON model_schema, model_folded TO openitem_app;
+GRANT SELECT ON model_schema TO openitem_app;

@@ -22,8 +22,6 @@ CREATE TABLE open_item (
     paid_minor        bigint NOT NULL DEFAULT 0,        -- applied; negative for a receipt
     written_off_minor bigint NOT NULL DEFAULT 0,
     cancelled_minor   bigint NOT NULL DEFAULT 0,        -- voided; of a receipt: reversed or refunded, negative
-    disputed_minor    bigint NOT NULL DEFAULT 0,        -- open disputes
-    step              int,                              -- the highest delinquency step reached
     stated_minor      bigint,                           -- what the payment service says is open, once it said so
     changed_at        timestamptz,                      -- when we learned the newest fact that changed an amount
     -- Holds after every fact, in any order: each fact moves as much in as out.
@@ -47,4 +45,14 @@ CREATE TABLE last_contact (
     attempt_id   uuid        NOT NULL,
     channel      text        NOT NULL,
     outcome      text        NOT NULL
+);
+
+-- How far the dunning of an item has come. Apart from the item: a fact of another service must not name its branch.
+CREATE TABLE item_step (
+    item_id    uuid PRIMARY KEY,
+    branch     text NOT NULL,
+    account_id uuid,
+    step       int,
+    label      text,
+    reached_on date
 );

@@ -14,10 +14,15 @@ SELECT o.*,
        END AS status,
        p.promise_id, p.promised_on, p.amount_minor AS promised_minor,
        c.contacted_on AS last_contact_on, c.channel AS last_contact_channel, c.outcome AS last_contact_outcome,
-       g.agency
+       g.agency, s.step, s.label AS step_label, coalesce(d.disputed_minor, 0) AS disputed_minor
 FROM open_item o
 LEFT JOIN account a ON a.account_id = o.account_id
 LEFT JOIN last_contact c ON c.subject_id = o.item_id
+LEFT JOIN item_step s ON s.item_id = o.item_id
+LEFT JOIN LATERAL (
+    SELECT sum(d.amount_minor)::bigint AS disputed_minor FROM dispute d
+    WHERE d.item_id = o.item_id AND d.status = 'open'
+) d ON true
 -- The promise that falls due first counts.
 LEFT JOIN LATERAL (
     SELECT p.promise_id, p.promised_on, p.amount_minor

@@ -1,0 +1,78 @@
+"""All read models together: a batch of facts in, the rows it changes out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from events.envelope import Fact
+from events.payment import (
+    PaymentApplied,
+    PaymentIdentified,
+    PaymentReceived,
+    PaymentRefunded,
+    PaymentReversed,
+    PaymentUnapplied,
+)
+from services.kernel.delivery import Delivered
+from services.projections.deltas import Deltas, Fold, Model, Receipt
+from services.projections.models.bad_debt import BAD_DEBT
+from services.projections.models.cash import CASH
+from services.projections.models.chase import CHASE
+from services.projections.models.control import CONTROLS
+from services.projections.models.dimensions import DIMENSIONS
+from services.projections.models.movement import MOVEMENTS
+from services.projections.models.open_item import OPEN_ITEMS
+from services.projections.models.timeline import TIMELINES
+from services.projections.table import Table
+
+# The order is the order of writing, the same in every worker. Counters that many rows share come last, so that their
+# locks are held for the shortest time.
+MODELS: Final[Sequence[Model]] = (DIMENSIONS, OPEN_ITEMS, CHASE, TIMELINES, BAD_DEBT, CASH, CONTROLS, MOVEMENTS)
+TABLES: Final[Sequence[Table[Any]]] = [table for model in MODELS for table in model.tables]
+
+_FOLDS: Final[dict[type[Fact], list[Fold]]] = {}
+for _model in MODELS:
+    for _kind, _fold in _model.folds.items():
+        _FOLDS.setdefault(_kind, []).append(_fold)
+# Facts of a receipt that do not repeat when it came in.
+_LATER: Final = (PaymentIdentified, PaymentApplied, PaymentUnapplied, PaymentReversed, PaymentRefunded)
+
+
+def fold(batch: Iterable[Delivered], receipts: Mapping[UUID, Receipt] | None = None) -> Deltas:
+    """The rows that `batch` changes.
+
+    Shapes   facts of one stream in order; `receipts` has those that `earlier_receipts` asks for.
+    Holds    folding a batch gives the same as folding its parts one after the other; facts of different streams may
+             change places.
+    """
+    out = Deltas(receipts)
+    for known in batch:
+        fact = known.fact
+        if isinstance(fact, PaymentReceived):
+            out.receipts[fact.receipt_id] = Receipt(fact.effective_on, fact.method)
+        elif isinstance(fact, _LATER):
+            # Somebody decided that the receipt's first fact is never applied: what came after it still adds up.
+            out.receipts.setdefault(fact.receipt_id, Receipt(fact.effective_on, "unknown"))
+        for each in _FOLDS.get(type(fact), ()):
+            each(out, known)
+    return out
+
+
+def folded(kind: type[Fact]) -> bool:
+    """Whether any read model takes facts of this kind."""
+    return kind in _FOLDS
+
+
+def earlier_receipts(batch: Iterable[Delivered]) -> set[UUID]:
+    """The receipts that facts of the batch speak of and that came before it."""
+    asked: set[UUID] = set()
+    here: set[UUID] = set()
+    for known in batch:
+        fact = known.fact
+        if isinstance(fact, PaymentReceived):
+            here.add(fact.receipt_id)
+        elif isinstance(fact, _LATER):
+            asked.add(fact.receipt_id)
+    return asked - here

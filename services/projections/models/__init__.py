@@ -1,0 +1,1 @@
+"""The read models: one module each, with its table in the SQL file of the same subject."""

@@ -1,0 +1,50 @@
+"""The consumer's handler: a delivered batch into the read models, in the transaction that moves the position."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from services.kernel.delivery import Delivered
+from services.kernel.meta import ALL
+from services.kernel.store import Conn
+from services.projections import metrics
+from services.projections.deltas import Receipt
+from services.projections.fold import earlier_receipts, fold, folded
+from services.projections.schema import LIVE
+from services.projections.writer import write
+
+CONSUMER: Final = "projections"
+# Shared by whoever writes to the read models, taken alone by a rebuild that swaps them and, for a moment, by whoever
+# begins a snapshot: after that moment every writer knows of it. Any constant will do.
+WRITERS: Final = 5_201_731
+
+_BEGIN: Final = """
+SELECT set_config('openitem.branches', $1, true), set_config('search_path', $2, true),
+       pg_advisory_xact_lock_shared($3)
+"""
+_RECEIPTS: Final = "SELECT item_id, issued_on, method FROM open_item WHERE item_id = ANY ($1) AND kind = 'receipt'"
+
+
+async def handler(conn: Conn, batch: Sequence[Delivered]) -> None:
+    """Fold a batch into the live read models. Errors: as Postgres has them; no fact is refused."""
+    with metrics.BATCH_SECONDS.time():
+        await conn.execute(_BEGIN, ALL, f"{LIVE}, public", WRITERS)
+        await project(conn, batch)
+
+
+async def project(conn: Conn, batch: Sequence[Delivered]) -> None:
+    """Fold a batch into the read models of the search path."""
+    asked = earlier_receipts(batch)
+    receipts = {}
+    if asked:
+        rows = await conn.fetch(_RECEIPTS, list(asked))
+        receipts = {row["item_id"]: Receipt(row["issued_on"], row["method"]) for row in rows}
+    await write(conn, fold(batch, receipts))
+    _count(batch)
+
+
+def _count(batch: Sequence[Delivered]) -> None:
+    for kind, count in Counter(type(known.fact) for known in batch).items():
+        (metrics.FOLDED if folded(kind) else metrics.IGNORED).labels(kind.__name__).inc(count)
