@@ -109,7 +109,8 @@ UNION ALL
 SELECT 'open', stream FROM items
 WHERE original IS NULL OR open <> original + coalesce(changes, 0) OR open NOT BETWEEN 0 AND original
 UNION ALL
-SELECT DISTINCT 'two_sides', receipt FROM by_receipts r FULL JOIN by_items i USING (receipt, item)
+-- Both are named, so that either is looked at again.
+SELECT DISTINCT 'two_sides', unnest(ARRAY[receipt, item]) FROM by_receipts r FULL JOIN by_items i USING (receipt, item)
 WHERE coalesce(r.settled, 0) <> coalesce(i.settled, 0) AND receipt IN (SELECT stream FROM touched)
 ORDER BY 1, 2
 """
