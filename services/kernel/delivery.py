@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from events.envelope import Envelope, Fact
 from services.kernel.settings import Settings
 from services.kernel.store import Conn, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """One fact from a topic, with the envelope that says where it stands in its stream and in its publisher's log."""
 
     envelope: Envelope
@@ -21,8 +22,9 @@ class Delivered:
 
 # Applies a batch within the transaction that also stores the consumer's position.
 #   Shapes  at least one fact; facts of one stream in order, without repeats and without holes; topics mixed
-#   Errors  Refused parks the fact at fault (found by bisecting, so a handler may see a fact again after a rollback) and
-#           holds back its stream; transient errors retry the batch; anything else stops the process
+#   Errors  Refused, or what Postgres says against the data, parks the fact at fault (found by bisecting, so a handler
+#           sees facts again after a rollback) and holds back its stream. `Arriving` is tried again by itself, later.
+#           Transient errors retry the batch. Anything else stops the process.
 #   Holds   a handler keeps nothing in memory that a rollback should undo
 Handler = Callable[[Conn, Sequence[Delivered]], Awaitable[None]]
 

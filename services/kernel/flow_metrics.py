@@ -28,7 +28,7 @@ RELAY_ERRORS: Final = Counter(
 )
 LAG_FACTS: Final = Gauge(
     "openitem_consumer_lag_facts",
-    "Facts in Kafka that this worker's partitions have not applied. Rising for minutes: add workers, or see what is slow.",
+    "Facts a consumer has not applied; each of its workers tells all of them. Rising for minutes: add workers.",
     ["consumer", "topic"],
 )
 LAG_SECONDS: Final = Gauge(
@@ -63,8 +63,8 @@ PARKED: Final = Counter(
 )
 RETRIES: Final = Counter(
     "openitem_consumer_retries_total",
-    "Batches rolled back and tried again because a server was away or transactions met. Steady: look at Postgres.",
-    ["consumer"],
+    "Times a consumer rolled back or joined anew because a server was away or transactions met. Steady: see `kind`.",
+    ["consumer", "kind"],
 )
 LOST: Final = Counter(
     "openitem_consumer_partitions_lost_total",

@@ -78,10 +78,7 @@ class Outbox:
         The commit is not waited for: should it be lost, the facts are sent again, and consumers know them by their seq.
         """
         # Without arguments, so that asyncpg sends all statements in one round trip. `seq` is an int, not text.
-        await self._session.execute(
-            "BEGIN; SET LOCAL synchronous_commit = off;"
-            f" UPDATE relay SET seq_acknowledged = {seq:d} WHERE seq_acknowledged < {seq:d}; COMMIT"  # noqa: S608
-        )
+        await self._session.execute(_ACKNOWLEDGE % (seq, seq))
 
     async def raise_floor(self) -> None:
         """Let `take` start above positions that are surely gone, so that it need not step over their dead rows.
@@ -180,6 +177,12 @@ SELECT p.seq, {_COLUMNS}
 FROM (SELECT seq, position FROM published WHERE seq > $1 ORDER BY seq LIMIT $2) p JOIN events e USING (position)
 ORDER BY p.seq
 """  # noqa: S608 - constants
+_ACKNOWLEDGE: Final = """
+BEGIN;
+SET LOCAL synchronous_commit = off;
+UPDATE relay SET seq_acknowledged = %d WHERE seq_acknowledged < %d;
+COMMIT
+"""
 _OLDEST: Final = """
 SELECT min(recorded_at) FROM events WHERE position IN (
     (SELECT min(position) FROM outbox),

@@ -23,5 +23,5 @@ TRANSIENT: Final[tuple[type[Exception], ...]] = (
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same work may do when tried again."""
-    return isinstance(error, TRANSIENT)
+    """Whether the same work may do when tried again. A ValueError is asyncpg's verdict on its arguments."""
+    return isinstance(error, TRANSIENT) and not isinstance(error, ValueError)

@@ -57,7 +57,7 @@ CREATE TABLE consumer_lag (
     topic        text        NOT NULL,
     partition    int         NOT NULL,
     end_offset   bigint      NOT NULL,
-    caught_up_at timestamptz NOT NULL,                  -- when nothing was left to read, last
+    caught_up_at timestamptz NOT NULL,                  -- when nothing was left to read, last; or when first looked at
     seen_at      timestamptz NOT NULL,
     PRIMARY KEY (consumer, topic, partition)
 ) WITH (fillfactor = 50);

@@ -1,0 +1,94 @@
+"""Apply one delivery of records to a consumer, all in one transaction: position, effects, versions, what is parked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from aiokafka import TopicPartition
+
+from services.kernel import parking, position
+from services.kernel.delivery import Handler
+from services.kernel.position import Held, Spot
+from services.kernel.sift import WAITS, Arrived, Parking, Reading, sift
+from services.kernel.store import Conn
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What became of a delivery: the position after it, and counts by topic and by parking code."""
+
+    spots: dict[TopicPartition, Spot]
+    applied: Counter[str]
+    repeats: Mapping[str, int]
+    parked: Counter[str]
+
+
+async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -> Applied:
+    """Apply what was read, in one transaction.
+
+    Errors   Lost; transient ones; whatever the handler raises that is not about one fact. Nothing is done then.
+    Holds    the position moves past every record: each was applied, parked, or known already.
+    """
+    async with conn.transaction():
+        await position.claim(conn, consumer, reading.moves)
+        streams: dict[str, Held] = {}
+        if reading.arrived:
+            streams = await position.held(conn, consumer, {one.stream for one in reading.arrived})
+        sifted = sift(reading.arrived, streams)
+        parkings = sifted.park
+        applied = sifted.apply
+        if applied:
+            at_fault = await _bisect(conn, handler, applied)
+            if at_fault:
+                gone = {id(parked.arrived) for parked in at_fault}
+                applied = [one for one in applied if id(one) not in gone]
+                # Theirs come first: the order in which records are parked is the order of the log.
+                parkings = at_fault + parkings
+        seqs: dict[TopicPartition, int] = {}
+        versions: dict[str, int] = {}
+        for one in applied:
+            assert one.fact is not None, "only what could be read is applied"
+            envelope = one.fact.envelope
+            versions[envelope.stream] = envelope.stream_version
+            tp = TopicPartition(one.record.topic, one.record.partition)
+            seqs[tp] = max(seqs.get(tp, 0), envelope.seq)
+        if versions:
+            await position.settle(conn, consumer, versions, seqs)
+        await parking.park(conn, consumer, parkings)
+        for stream in sifted.refilled:
+            await parking.ask_retry(conn, consumer, stream)
+    return Applied(
+        {m.at: Spot(m.next_offset, max(m.was.last_seq, seqs.get(m.at, 0))) for m in reading.moves},
+        Counter(one.record.topic for one in applied),
+        sifted.repeats,
+        Counter(parked.code for parked in parkings),
+    )
+
+
+async def _bisect(conn: Conn, handler: Handler, facts: Sequence[Arrived]) -> list[Parking]:
+    """Have the handler apply the facts; answers those at fault, each with the later ones of its stream."""
+    try:
+        async with conn.transaction():  # A savepoint.
+            await handler(conn, [one.fact for one in facts if one.fact is not None])
+    except Exception as error:
+        fault = parking.fault_of(error)
+        if fault is None:
+            raise
+    else:
+        return []
+    if len(facts) == 1:
+        [one] = facts
+        assert one.version is not None, "it could be read"
+        return [Parking(one, one.version, fault.code, fault.reason, fault.arriving)]
+    half = len(facts) // 2
+    parkings = await _bisect(conn, handler, facts[:half])
+    held_back = {parked.arrived.stream for parked in parkings}
+    rest = [one for one in facts[half:] if one.stream not in held_back]
+    if rest:
+        parkings += await _bisect(conn, handler, rest)
+    for one in facts[half:]:
+        if one.stream in held_back:
+            assert one.version is not None, "it could be read"
+            parkings.append(Parking(one, one.version, WAITS, "an earlier fact is parked"))
+    return parkings

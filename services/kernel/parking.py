@@ -1,0 +1,327 @@
+"""Facts that could not be applied, and what waits behind them: put aside, listed, tried again in order, or dropped.
+
+The live worker does the retrying, because it has the handlers: whoever wants a retry asks for it here.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from events.codec import Headers, decode, envelope_of
+from events.registry import Unreadable
+from services.kernel.delivery import Delivered, Handler
+from services.kernel.errors import Refused
+from services.kernel.sift import HOLE, WAITS, Arrived, Parking
+from services.kernel.store import Arriving, Conn, Pool
+
+# What may be about to arrive is looked for again by itself: after 1 s, 2 s, 4 s, …, then every minute.
+_AGAIN_S_MAX: Final = 60
+UNSTORABLE: Final = "fact_unstorable"
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why a fact cannot be applied. `arriving`: what it needs may be about to be made known."""
+
+    code: str
+    reason: str
+    arriving: bool = False
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """A stream that is held back: `code` and `reason` say why its first fact could not be applied."""
+
+    consumer: str
+    stream: str
+    stream_version: int
+    facts: int
+    code: str
+    reason: str
+    topic: str
+    partition: int
+    kafka_offset: int
+    attempts: int
+    parked_at: datetime
+    retry_at: datetime | None
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """What a retry came to: facts brought home, facts that still wait, and why the first of those does."""
+
+    stream: str
+    applied: int
+    waiting: int
+    code: str | None = None
+    reason: str | None = None
+
+
+async def park(conn: Conn, consumer: str, parkings: Sequence[Parking]) -> None:
+    """Put records aside, in the transaction that moves the position past them. What is parked already stays once."""
+    if not parkings:
+        return
+    records = [p.arrived.record for p in parkings]
+    await conn.executemany(
+        _PARK,
+        [
+            (
+                consumer,
+                p.arrived.stream,
+                p.version,
+                _event_id(record.headers, record.offset),
+                record.topic,
+                record.partition,
+                record.offset,
+                headers_json(record.headers),
+                record.value or b"",
+                p.code,
+                p.reason,
+                timedelta(seconds=1) if p.arriving else None,
+            )
+            for p, record in zip(parkings, records, strict=True)
+        ],
+    )
+
+
+async def parked_list(conn: Conn, consumer: str | None = None, stream: str | None = None) -> list[Parked]:
+    """The streams that are held back, those that wait for longest first."""
+    rows = await conn.fetch(_LIST, consumer, stream)
+    return [Parked(*row) for row in rows]
+
+
+async def ask_retry(conn: Conn, consumer: str, stream: str | None = None) -> list[str]:
+    """Have the worker try a stream again, or all of the consumer's; answers which. It begins within a second."""
+    rows = await conn.fetch(_ASK, consumer, stream)
+    return sorted({row["stream"] for row in rows})
+
+
+async def drop(conn: Conn, consumer: str, stream: str, stream_version: int, *, by: str, why: str) -> bool:
+    """Decide that one version of a parked stream is never applied, and why; what waits behind it is tried next.
+
+    Shapes   False when there is nothing to decide: that version is neither parked nor the one that did not come.
+    Holds    what was decided stays in `parked_dropped`, with the record where there was one. The version counts as
+             applied when it was due and no other record claims it.
+    """
+    async with conn.transaction():
+        await _lock(conn, consumer, stream)
+        rows = await conn.fetch(_PARKED, consumer, stream)
+        due = (await conn.fetchval(_VERSION, consumer, stream) or 0) + 1
+        claims = [row["parked_id"] for row in rows if row["stream_version"] == stream_version]
+        if claims:
+            await conn.execute(_DROP, claims[0], by, why)
+        elif rows and due == stream_version < rows[0]["stream_version"]:
+            await conn.execute(_DROP_MISSING, rows[0]["parked_id"], stream_version, by, why)
+        else:
+            return False
+        if stream_version == due and len(claims) < 2:
+            await conn.execute(_ADVANCE, consumer, stream, stream_version)
+        await ask_retry(conn, consumer, stream)
+    return True
+
+
+async def supply(
+    conn: Conn, consumer: str, stream: str, facts: Iterable[tuple[Headers, bytes]], *, topic: str, partition: int
+) -> int:
+    """Put missing facts, fetched from their owner, before those that wait for them; then ask for a retry.
+
+    Errors   Malformed where headers cannot be read. Answers how many were new.
+    """
+    added = 0
+    async with conn.transaction():
+        await _lock(conn, consumer, stream)
+        for headers, value in facts:
+            envelope = envelope_of(headers)
+            assert envelope.stream == stream, f"{envelope.stream} is not {stream}"
+            status = await conn.execute(
+                _SUPPLY,
+                consumer,
+                stream,
+                envelope.stream_version,
+                str(envelope.event_id),
+                topic,
+                partition,
+                headers_json(headers),
+                value,
+            )
+            added += int(status.rpartition(" ")[2])
+        await ask_retry(conn, consumer, stream)
+    return added
+
+
+async def due(pool: Pool, consumer: str, count_max: int = 20) -> list[str]:
+    """Streams to be tried again now. Asking takes them off: a retry that stops the process is not repeated at once."""
+    rows = await pool.fetch(_DUE, consumer, count_max)
+    return [row["stream"] for row in rows]
+
+
+async def retry(conn: Conn, consumer: str, handler: Handler, stream: str) -> Retried:
+    """Apply what is parked of a stream, in order, until something still cannot be.
+
+    Errors   transient ones, with nothing done.
+    Holds    the position's row is locked: the live worker applies nothing of this partition meanwhile.
+    """
+    async with conn.transaction():
+        await _lock(conn, consumer, stream)
+        rows = await conn.fetch(_PARKED, consumer, stream)
+        version = await conn.fetchval(_VERSION, consumer, stream) or 0
+        applied, why = 0, None
+        done: list[int] = []
+        for row in rows:
+            if row["stream_version"] > version:
+                why = await _apply_one(conn, handler, row, due=version + 1)
+                if why is not None:
+                    break
+                version = row["stream_version"]
+                applied += 1
+            done.append(row["parked_id"])
+        if done:
+            await conn.execute("DELETE FROM parked WHERE parked_id = ANY ($1::bigint[])", done)
+        if applied:
+            await conn.execute(_ADVANCE, consumer, stream, version)
+        if why is None:
+            return Retried(stream, applied, 0)
+        again = timedelta(seconds=min(_AGAIN_S_MAX, 2 ** min(rows[len(done)]["attempts"], 10)))
+        await conn.execute(_STILL, rows[len(done)]["parked_id"], why.code, why.reason, again if why.arriving else None)
+        return Retried(stream, applied, len(rows) - len(done), why.code, why.reason)
+
+
+def fault_of(error: Exception) -> Fault | None:
+    """What is wrong with the fact whose handler raised `error`; None where it is not the fact that is at fault.
+
+    That Postgres cannot store what a fact says (out of range, a constraint) is the fact's fault: stopping would stop
+    every other stream too, and start again at the same fact.
+    """
+    match error:
+        case Refused():
+            return Fault(error.code, error.message, isinstance(error, Arriving))
+        case asyncpg.DataError() | asyncpg.IntegrityConstraintViolationError():
+            return Fault(UNSTORABLE, str(error))
+        case asyncpg.InterfaceError() if isinstance(error, ValueError):  # asyncpg's own check of what it is given.
+            return Fault(UNSTORABLE, str(error))
+        case _:
+            return None
+
+
+def headers_json(headers: Iterable[tuple[str, bytes]]) -> str:
+    """Headers as pairs of name and text; a third member has bytes that are not text, in base64."""
+    pairs: list[list[str]] = []
+    for name, raw in headers:
+        try:
+            text = raw.decode()
+            pairs.append([name, text] if "\x00" not in text else [name, "", base64.b64encode(raw).decode()])
+        except (UnicodeDecodeError, AttributeError):
+            pairs.append([name, "", base64.b64encode(raw or b"").decode()])
+    return msgspec.json.encode(pairs).decode()
+
+
+def headers_of_json(text: str) -> Headers:
+    """The inverse of `headers_json`."""
+    return [
+        (pair[0], base64.b64decode(pair[2]) if len(pair) == 3 else pair[1].encode())
+        for pair in msgspec.json.decode(text, type=list[list[str]])
+    ]
+
+
+async def _apply_one(conn: Conn, handler: Handler, row: asyncpg.Record, *, due: int) -> Fault | None:
+    """Apply one parked record in a savepoint; answers why that could not be done."""
+    if row["stream_version"] > due:
+        return Fault(HOLE, f"version {due} did not come")
+    try:
+        envelope = envelope_of(headers_of_json(row["headers"]))
+        fact = Delivered(envelope, decode(envelope.type, row["value"]))
+    except Unreadable as error:
+        return Fault(error.code, str(error))
+    try:
+        async with conn.transaction():
+            await handler(conn, [fact])
+    except Exception as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        return fault
+    return None
+
+
+async def _lock(conn: Conn, consumer: str, stream: str) -> None:
+    """Keep the live worker from applying facts of the partition that this stream is in, until the transaction ends."""
+    await conn.execute(_LOCK, consumer, stream)
+
+
+def _event_id(headers: Iterable[tuple[str, bytes]], offset: int) -> str:
+    raw = dict(headers).get("ce_id")
+    text = raw.decode(errors="replace").replace("\x00", "") if raw else ""
+    return text or f"offset {offset}"
+
+
+_PARK: Final = """
+INSERT INTO parked (consumer, stream, stream_version, event_id, topic, partition, kafka_offset, headers, value, code,
+                    reason, retry_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, $9, $10, $11, clock_timestamp() + $12::interval)
+ON CONFLICT DO NOTHING
+"""
+_SUPPLY: Final = """
+INSERT INTO parked (consumer, stream, stream_version, event_id, topic, partition, kafka_offset, headers, value, code,
+                    reason)
+SELECT $1, $2, $3, $4, $5, $6, -1, $7::json, $8, 'fact_supplied', 'fetched from its owner'
+WHERE $3 > coalesce((SELECT version FROM consumer_stream WHERE consumer = $1 AND stream = $2), 0)
+ON CONFLICT DO NOTHING
+"""
+_LIST: Final = """
+SELECT DISTINCT ON (consumer, stream)
+       consumer, stream, stream_version, count(*) OVER (PARTITION BY consumer, stream), code, reason,
+       topic, partition, kafka_offset, attempts, min(parked_at) OVER (PARTITION BY consumer, stream) AS since,
+       min(retry_at) OVER (PARTITION BY consumer, stream)
+FROM parked
+WHERE ($1::text IS NULL OR consumer = $1) AND ($2::text IS NULL OR stream = $2)
+ORDER BY consumer, stream, stream_version, parked_id
+"""
+_ASK: Final = """
+UPDATE parked SET retry_at = clock_timestamp() WHERE consumer = $1 AND ($2::text IS NULL OR stream = $2)
+RETURNING stream
+"""
+_DUE: Final = """
+WITH streams AS (
+    SELECT stream, min(retry_at) AS retry_at FROM parked
+    WHERE consumer = $1 AND retry_at <= clock_timestamp() GROUP BY stream ORDER BY 2 LIMIT $2
+), first AS (
+    SELECT p.parked_id, p.stream FROM parked p JOIN streams s USING (stream)
+    WHERE p.consumer = $1 AND p.retry_at IS NOT NULL FOR UPDATE OF p SKIP LOCKED
+), taken AS (
+    UPDATE parked p SET retry_at = NULL, attempts = p.attempts + 1 FROM first f WHERE p.parked_id = f.parked_id
+    RETURNING p.stream
+)
+SELECT DISTINCT stream FROM taken
+"""
+_LOCK: Final = """
+SELECT FROM consumer_position c
+WHERE c.consumer = $1
+  AND (c.topic, c.partition) IN (SELECT topic, partition FROM parked WHERE consumer = $1 AND stream = $2)
+FOR UPDATE
+"""
+_PARKED: Final = """
+SELECT parked_id, stream_version, headers::text, value, attempts FROM parked
+WHERE consumer = $1 AND stream = $2 ORDER BY stream_version, parked_id
+"""
+_VERSION: Final = "SELECT version FROM consumer_stream WHERE consumer = $1 AND stream = $2"
+_ADVANCE: Final = """
+INSERT INTO consumer_stream AS c (consumer, stream, version) VALUES ($1, $2, $3)
+ON CONFLICT (consumer, stream) DO UPDATE SET version = excluded.version
+"""
+_STILL: Final = """
+UPDATE parked SET code = $2, reason = $3, retry_at = clock_timestamp() + $4::interval WHERE parked_id = $1
+"""
+_DROP: Final = """
+WITH gone AS (DELETE FROM parked WHERE parked_id = $1 RETURNING *)
+INSERT INTO parked_dropped SELECT gone.*, $2, clock_timestamp(), $3 FROM gone
+"""
+_DROP_MISSING: Final = """
+INSERT INTO parked_dropped (parked_id, consumer, stream, stream_version, event_id, topic, partition, kafka_offset,
+                            headers, value, code, reason, attempts, parked_at, dropped_by, why)
+SELECT parked_id, consumer, stream, $2, 'did not come', topic, partition, -1, '[]', '', code, reason, attempts,
+       parked_at, $3, $4
+FROM parked WHERE parked_id = $1
+"""
