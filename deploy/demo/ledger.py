@@ -292,7 +292,7 @@ def _aftermath(story: Story) -> Iterator[Record]:
 
 def _chase(story: Story, invoice: Invoice, late: int) -> Iterator[Record]:
     rng, account = story.rng, invoice.account
-    about = {"branch": account.branch, "account_id": account.id}
+    about = {"account_id": account.id}
     for _ in range(min(4, 1 + late // 30)):
         channel = rng.choice(("call", "email", "call", "letter"))
         outcome = rng.choice(("reached", "left_message", "no_answer")) if channel == "call" else "sent"
