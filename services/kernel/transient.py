@@ -17,6 +17,7 @@ TRANSIENT: Final[tuple[type[Exception], ...]] = (
     asyncpg.TransactionRollbackError,  # Serialization failure, deadlock.
     asyncpg.LockNotAvailableError,
     asyncpg.InterfaceError,  # The connection closed under us; the pool is closing.
+    asyncpg.InternalClientError,  # The same, noticed by the driver in the middle of a statement.
     OSError,
     TimeoutError,
 )
