@@ -1,0 +1,89 @@
+"""What a newcomer sees of `make demo`, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.demo import ROOT, Demo, demo, left_behind, own_ports
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+def start(state: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a demonstration that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.demo", "--state", str(state)],
+        cwd=ROOT,
+        env={**os.environ, **environment, "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_it_prints_three_reports_with_their_urls(running: Demo) -> None:
+    for title, path in (("Aging by branch", "/aging"), ("Cash flow", "/cash-flow"), ("Bad debt", "/bad-debt")):
+        assert title in running.output
+        assert f"{running.urls['reporting']}{path}" in running.output
+
+
+def test_the_first_curl_works_with_a_minted_token(running: Demo) -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "services.cli.main", "token", "--role", "admin", "--branch", "*"],
+        cwd=ROOT,
+        env={"OPENITEM_STATE_DIR": str(running.state)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    bearer = {"Authorization": f"Bearer {printed.stdout.strip()}"}
+    answer = httpx.get(f"{running.urls['reporting']}/aging?by=branch", headers=bearer)
+    assert answer.status_code == 200
+    assert httpx.get(f"{running.urls['reporting']}/aging").status_code == 401
+
+
+@pytest.mark.parametrize("service", ["reporting", "invoice", "payment", "contact", "escalation"])
+def test_every_service_documents_itself_and_gives_metrics(running: Demo, service: str) -> None:
+    url = running.urls[service]
+    assert httpx.get(f"{url}/docs").status_code == 200
+    assert "openitem_" in httpx.get(f"{url}/metrics").text
+    assert httpx.get(f"{url}/health/ready").status_code == 200
+
+
+def test_a_second_one_beside_it_says_so_and_leaves_it_alone(running: Demo) -> None:
+    second = start(running.state, {})
+    assert second.returncode == 1
+    assert str(running.process.pid) in second.stdout
+    assert running.get("/freshness")
+
+
+def test_a_busy_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        failed = start(tmp_path, {**own_ports(), "OPENITEM_CONTACT_PORT": str(port)})
+    assert failed.returncode == 1
+    assert str(port) in failed.stdout
+    assert "contact" in failed.stdout
+    assert left_behind(tmp_path) == []
+
+
+def test_the_made_ledger_lands_whole_and_a_stop_leaves_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path, "--invoices=400") as made:
+        assert "did not land" not in made.output
+        assert made.get("/consistency")["holds"]
+        assert len(made.get("/aging?by=branch")["rows"]) == 12
+        assert made.stop(signal.SIGINT) == 0
+    assert left_behind(tmp_path) == []
+    assert not (tmp_path / "stack.json").exists()
