@@ -82,12 +82,14 @@ class _PlacementState(Fact, frozen=True, kw_only=True):
 class RecoveryReported(_PlacementState, frozen=True, kw_only=True):
     """Money came in on placed items: from the agency, or paid to us directly, on which it still earns its fee.
 
-    `net = gross - fee`; all are negative when a receipt that had counted was reversed.
+    `net = gross - fee`; all are negative when a receipt that had counted was unapplied, or turns out to be the agency's
+    remittance. `item_id` names the item that was paid, where the money is known to be for one.
     """
 
     recovery_id: UUID
     recovered_from: RecoverySource
     receipt_id: UUID | None = None
+    item_id: UUID | None = None
     gross: Money
     fee: Money
     net: Money
