@@ -71,7 +71,7 @@ class Databases:
 def _fingerprint() -> str:
     """Changes when any migration, or the way migrations are applied, does."""
     digest = hashlib.sha256((SERVICES / "kernel" / "migrate.py").read_bytes())
-    for path in sorted(SERVICES.glob("*/migrations/*.sql")):
+    for path in sorted([*SERVICES.glob("*/migrations/*.sql"), *SERVICES.glob("*/models/*.sql")]):
         digest.update(str(path.relative_to(SERVICES)).encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 

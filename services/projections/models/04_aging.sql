@@ -5,16 +5,25 @@
 -- (everything recorded, whatever its date), '-infinity' is before the first movement.
 CREATE FUNCTION aging_base(p_grain text, p_as_of date, p_branches text[])
 RETURNS TABLE (branch text, base date) LANGUAGE sql STABLE AS $$
-    SELECT b.branch, coalesce(
-        (SELECT c.base FROM (
-            SELECT 'infinity'::date AS base, greatest(current_date - p_as_of, 0) AS distance
-            UNION ALL
-            SELECT '-infinity'::date, greatest(p_as_of - b.first_on, 0)
-            UNION ALL
-            SELECT s.taken_on, abs(s.taken_on - (p_as_of + 1)) FROM snapshot s
-            WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
-        ) c ORDER BY c.distance, c.base DESC LIMIT 1), 'infinity')
+    SELECT b.branch, (
+        SELECT c.base FROM (VALUES
+            ('infinity'::date, greatest(current_date - p_as_of, 0)),
+            ('-infinity', greatest(p_as_of - b.first_on, 0)),
+            (earlier.taken_on, p_as_of + 1 - earlier.taken_on),
+            (later.taken_on, later.taken_on - p_as_of - 1)
+        ) AS c(base, distance)
+        WHERE c.distance IS NOT NULL ORDER BY c.distance, c.base DESC LIMIT 1)
     FROM branch b
+    LEFT JOIN LATERAL (
+        SELECT s.taken_on FROM snapshot s
+        WHERE s.branch = b.branch AND s.grain = p_grain AND s.taken_on <= p_as_of + 1 AND s.state = 'ready'
+        ORDER BY s.taken_on DESC LIMIT 1
+    ) earlier ON true
+    LEFT JOIN LATERAL (
+        SELECT s.taken_on FROM snapshot s
+        WHERE s.branch = b.branch AND s.grain = p_grain AND s.taken_on > p_as_of + 1 AND s.state = 'ready'
+        ORDER BY s.taken_on LIMIT 1
+    ) later ON true
     WHERE p_branches IS NULL OR b.branch = ANY (p_branches)
 $$;
 

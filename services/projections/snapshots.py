@@ -1,0 +1,104 @@
+"""Snapshots: what stood open when past months and years began. Reports are the same without them, only slower."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.kernel.meta import ALL
+from services.kernel.store import Conn, Pool
+from services.projections import metrics
+from services.projections.project import WRITERS
+from services.projections.schema import LIVE
+
+# A month's start is left alone until its late facts have come in; until then the balances of now are as near.
+SETTLED_AFTER_DAYS: Final = 10
+# Every month by branch, every year by item: there are a hundred times as many rows, and a branch alone has few movements
+# in half a year.
+_MISSING: Final = """
+SELECT g.grain, d.taken_on, array_agg(b.branch ORDER BY b.branch) AS branches
+FROM branch b
+CROSS JOIN (VALUES ('branch', interval '1 month'), ('item', interval '1 year')) AS g(grain, step)
+CROSS JOIN LATERAL (
+    SELECT t::date AS taken_on
+    FROM generate_series(date_trunc(CASE g.grain WHEN 'item' THEN 'year' ELSE 'month' END, b.first_on + g.step),
+                         (current_date - $1::int)::timestamp, g.step) AS t
+) d
+LEFT JOIN snapshot s ON s.branch = b.branch AND s.grain = g.grain AND s.taken_on = d.taken_on
+WHERE s.state IS DISTINCT FROM 'ready'
+GROUP BY 1, 2 ORDER BY 2, 1 DESC
+"""
+_ANNOUNCE: Final = """
+INSERT INTO snapshot (grain, branch, taken_on, state) SELECT $1, b, $2, 'building' FROM unnest($3::text[]) AS b ORDER BY b
+ON CONFLICT (branch, grain, taken_on) DO UPDATE SET state = 'building'
+"""
+_BRANCH_ROWS: Final = """
+INSERT INTO branch_snapshot (taken_on, anchor, branch, currency, kind, anchored_on, amount_minor)
+SELECT $1, a.anchor, l.branch, l.currency, l.kind, l.anchored_on, sum(l.amount_minor)
+FROM aging_base('branch', $1 - 1, $2) b
+CROSS JOIN (VALUES ('due'), ('invoice')) AS a(anchor)
+CROSS JOIN LATERAL branch_lines(ARRAY[b.branch], b.base, $1 - 1, NULL, a.anchor) l
+GROUP BY 2, 3, 4, 5, 6 HAVING sum(l.amount_minor) <> 0
+"""
+_ITEM_ROWS: Final = """
+INSERT INTO item_snapshot (taken_on, branch, kind, item_id, account_id, job_id, currency, issued_on, due_on, amount_minor)
+SELECT $1, l.branch, l.kind, l.item_id, l.account_id, l.job_id, l.currency, l.issued_on, l.due_on, sum(l.amount_minor)
+FROM aging_base('item', $1 - 1, $2) b
+CROSS JOIN LATERAL item_lines(ARRAY[b.branch], b.base, $1 - 1, NULL) l
+GROUP BY 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(l.amount_minor) <> 0
+"""
+_READY: Final = """
+UPDATE snapshot SET state = 'ready'
+WHERE grain = $1 AND taken_on = $2 AND branch = ANY ($3) AND state = 'building'
+"""
+_BUILDERS: Final = 5_201_732  # One builder at a time. Any constant will do.
+
+
+async def build_missing(pool: Pool, *, settled_after_days: int = SETTLED_AFTER_DAYS, at_most: int = 24) -> int:
+    """Build the snapshots that are missing or no longer hold, the oldest first; answers how many are still missing.
+
+    Shapes   `at_most` days per call, each for all branches that lack it.
+    Holds    a back-dated fact that comes while a snapshot is built leaves it stale, never wrong.
+    """
+    async with pool.acquire() as conn:
+        if not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _BUILDERS):
+            return 0  # Another worker is at it.
+        try:
+            async with conn.transaction():
+                await _see_all(conn)
+                missing = await conn.fetch(_MISSING, settled_after_days)
+            for grain, taken_on, branches in missing[:at_most]:
+                await _build(conn, grain, taken_on, branches)
+            left = len(missing[at_most:])
+            metrics.SNAPSHOTS_MISSING.set(left)
+            return left
+        finally:
+            await conn.execute("SELECT pg_advisory_unlock($1)", _BUILDERS)
+
+
+async def prune(pool: Pool) -> None:
+    """Remove balances of nothing, which settled items leave behind."""
+    async with pool.acquire() as conn, conn.transaction():
+        await _see_all(conn)
+        await conn.execute("DELETE FROM branch_balance WHERE amount_minor = 0")
+
+
+async def _build(conn: Conn, grain: str, taken_on: object, branches: list[str]) -> None:
+    table = "branch_snapshot" if grain == "branch" else "item_snapshot"
+    async with conn.transaction():
+        await _see_all(conn)
+        await conn.execute(_ANNOUNCE, grain, taken_on, branches)
+    # Whoever began to write before the announcement may not have seen it, and could leave a back-dated movement that we
+    # do not see either. So all of them are waited for, once; later ones see it, and mark it stale.
+    await conn.execute("SELECT pg_advisory_lock($1)", WRITERS)
+    await conn.execute("SELECT pg_advisory_unlock($1)", WRITERS)
+    async with conn.transaction():
+        await _see_all(conn)
+        await conn.execute(f"DELETE FROM {table} WHERE taken_on = $1 AND branch = ANY ($2)", taken_on, branches)  # noqa: S608 - one of two names
+        await conn.execute(_BRANCH_ROWS if grain == "branch" else _ITEM_ROWS, taken_on, branches)
+        await conn.execute(_READY, grain, taken_on, branches)
+
+
+async def _see_all(conn: Conn) -> None:
+    await conn.execute(
+        "SELECT set_config('openitem.branches', $1, true), set_config('search_path', $2, true)", ALL, f"{LIVE}, public"
+    )
