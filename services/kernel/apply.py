@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from services.kernel import parking, position
 from services.kernel.delivery import Handler
 from services.kernel.position import Held, Spot
+from services.kernel.retry import fault_of
 from services.kernel.sift import WAITS, Arrived, Parking, Reading, sift
 from services.kernel.store import Conn
 
@@ -72,7 +73,7 @@ async def _bisect(conn: Conn, handler: Handler, facts: Sequence[Arrived]) -> lis
         async with conn.transaction():  # A savepoint.
             await handler(conn, [one.fact for one in facts if one.fact is not None])
     except Exception as error:
-        fault = parking.fault_of(error)
+        fault = fault_of(error)
         if fault is None:
             raise
     else:

@@ -29,6 +29,7 @@ from services.kernel.delivery import ConsumerSpec
 from services.kernel.errors import VersionConflict
 from services.kernel.lag import Lag
 from services.kernel.position import Lost, Spot
+from services.kernel.retry import retry
 from services.kernel.settings import Settings
 from services.kernel.sift import Reading, read
 from services.kernel.store import Pool
@@ -87,14 +88,14 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             async with asyncio.timeout(_STOP_S_MAX):
                 await self._done.wait()
 
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
         """Called by aiokafka before partitions go elsewhere. Lets the batch in flight end; what follows is not ours."""
         self._generation += 1
         with suppress(TimeoutError):
             async with asyncio.timeout(_REVOKE_S_MAX), self._busy:
                 pass
 
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, _assigned: Collection[TopicPartition]) -> None:
         """Called by aiokafka after a rebalance. It swallows errors, so the positions are read in our own loop."""
         self._generation += 1
 
@@ -246,14 +247,14 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
                 await position.restart(conn, self.name, tp)
                 self._settled = -1
             await self._lag.store(conn, self._spots)
-        if self._spots and self._lag.fresh(kafka, self._spots):
+        if self._spots and self._lag.fresh():
             await self._tell_kafka(kafka)
 
     async def _retry_parked(self) -> None:
         """Try again what somebody asked for, or what may have been missing for a moment only."""
         for stream in await parking.due(self._pool, self.name):
             async with self._busy, self._pool.acquire() as conn:
-                retried = await parking.retry(conn, self.name, self.spec.handler, stream)
+                retried = await retry(conn, self.name, self.spec.handler, stream)
             log.info("parked_retried", consumer=self.name, applied=retried.applied, waiting=retried.waiting)
             self._then()
 

@@ -30,7 +30,6 @@ class Lag:
         self._ends: dict[TopicPartition, int] = {}
         self._short_since: dict[TopicPartition, float] = {}
         self._seen_at: datetime | None = None
-        self._stored: tuple[datetime, dict[TopicPartition, int], Spots] | None = None
 
     def forget(self) -> None:
         """Begin anew: the partitions are others now."""
@@ -65,7 +64,7 @@ class Lag:
         if spots:
             self._ends.update(await kafka.end_offsets(list(spots)))
 
-    def fresh(self, kafka: AIOKafkaConsumer, spots: Spots) -> bool:
+    def fresh(self) -> bool:
         """Kafka answered lately."""
         return self._seen_at is not None and (datetime.now(UTC) - self._seen_at).total_seconds() < _FRESH_S
 

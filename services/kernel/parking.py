@@ -1,36 +1,20 @@
-"""Facts that could not be applied, and what waits behind them: put aside, listed, tried again in order, or dropped.
+"""Facts that could not be applied, and what waits behind them: put aside, listed, asked to be tried again, dropped.
 
-The live worker does the retrying, because it has the handlers: whoever wants a retry asks for it here.
+The live worker does the retrying (`retry.py`), because it has the handlers.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-import asyncpg
 import msgspec
 
-from events.codec import Headers, decode, envelope_of
-from events.registry import Unreadable
-from services.kernel.delivery import Delivered, Handler
-from services.kernel.errors import Refused
-from services.kernel.sift import HOLE, WAITS, Arrived, Parking
-from services.kernel.store import Arriving, Conn, Pool
-
-# What may be about to arrive is looked for again by itself: after 1 s, 2 s, 4 s, …, then every minute.
-_AGAIN_S_MAX: Final = 60
-UNSTORABLE: Final = "fact_unstorable"
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """Why a fact cannot be applied. `arriving`: what it needs may be about to be made known."""
-
-    code: str
-    reason: str
-    arriving: bool = False
+from events.codec import Headers, envelope_of
+from services.kernel.sift import Parking
+from services.kernel.store import Conn, Pool
 
 
 class Parked(msgspec.Struct, frozen=True):
@@ -48,16 +32,6 @@ class Parked(msgspec.Struct, frozen=True):
     attempts: int
     parked_at: datetime
     retry_at: datetime | None
-
-
-class Retried(msgspec.Struct, frozen=True):
-    """What a retry came to: facts brought home, facts that still wait, and why the first of those does."""
-
-    stream: str
-    applied: int
-    waiting: int
-    code: str | None = None
-    reason: str | None = None
 
 
 async def park(conn: Conn, consumer: str, parkings: Sequence[Parking]) -> None:
@@ -107,9 +81,9 @@ async def drop(conn: Conn, consumer: str, stream: str, stream_version: int, *, b
              applied when it was due and no other record claims it.
     """
     async with conn.transaction():
-        await _lock(conn, consumer, stream)
-        rows = await conn.fetch(_PARKED, consumer, stream)
-        due = (await conn.fetchval(_VERSION, consumer, stream) or 0) + 1
+        await lock(conn, consumer, stream)
+        rows = await conn.fetch(PARKED, consumer, stream)
+        due = (await conn.fetchval(VERSION, consumer, stream) or 0) + 1
         claims = [row["parked_id"] for row in rows if row["stream_version"] == stream_version]
         if claims:
             await conn.execute(_DROP, claims[0], by, why)
@@ -118,7 +92,7 @@ async def drop(conn: Conn, consumer: str, stream: str, stream_version: int, *, b
         else:
             return False
         if stream_version == due and len(claims) < 2:
-            await conn.execute(_ADVANCE, consumer, stream, stream_version)
+            await conn.execute(ADVANCE, consumer, stream, stream_version)
         await ask_retry(conn, consumer, stream)
     return True
 
@@ -132,7 +106,7 @@ async def supply(
     """
     added = 0
     async with conn.transaction():
-        await _lock(conn, consumer, stream)
+        await lock(conn, consumer, stream)
         for headers, value in facts:
             envelope = envelope_of(headers)
             assert envelope.stream == stream, f"{envelope.stream} is not {stream}"
@@ -158,54 +132,6 @@ async def due(pool: Pool, consumer: str, count_max: int = 20) -> list[str]:
     return [row["stream"] for row in rows]
 
 
-async def retry(conn: Conn, consumer: str, handler: Handler, stream: str) -> Retried:
-    """Apply what is parked of a stream, in order, until something still cannot be.
-
-    Errors   transient ones, with nothing done.
-    Holds    the position's row is locked: the live worker applies nothing of this partition meanwhile.
-    """
-    async with conn.transaction():
-        await _lock(conn, consumer, stream)
-        rows = await conn.fetch(_PARKED, consumer, stream)
-        version = await conn.fetchval(_VERSION, consumer, stream) or 0
-        applied, why = 0, None
-        done: list[int] = []
-        for row in rows:
-            if row["stream_version"] > version:
-                why = await _apply_one(conn, handler, row, due=version + 1)
-                if why is not None:
-                    break
-                version = row["stream_version"]
-                applied += 1
-            done.append(row["parked_id"])
-        if done:
-            await conn.execute("DELETE FROM parked WHERE parked_id = ANY ($1::bigint[])", done)
-        if applied:
-            await conn.execute(_ADVANCE, consumer, stream, version)
-        if why is None:
-            return Retried(stream, applied, 0)
-        again = timedelta(seconds=min(_AGAIN_S_MAX, 2 ** min(rows[len(done)]["attempts"], 10)))
-        await conn.execute(_STILL, rows[len(done)]["parked_id"], why.code, why.reason, again if why.arriving else None)
-        return Retried(stream, applied, len(rows) - len(done), why.code, why.reason)
-
-
-def fault_of(error: Exception) -> Fault | None:
-    """What is wrong with the fact whose handler raised `error`; None where it is not the fact that is at fault.
-
-    That Postgres cannot store what a fact says (out of range, a constraint) is the fact's fault: stopping would stop
-    every other stream too, and start again at the same fact.
-    """
-    match error:
-        case Refused():
-            return Fault(error.code, error.message, isinstance(error, Arriving))
-        case asyncpg.DataError() | asyncpg.IntegrityConstraintViolationError():
-            return Fault(UNSTORABLE, str(error))
-        case asyncpg.InterfaceError() if isinstance(error, ValueError):  # asyncpg's own check of what it is given.
-            return Fault(UNSTORABLE, str(error))
-        case _:
-            return None
-
-
 def headers_json(headers: Iterable[tuple[str, bytes]]) -> str:
     """Headers as pairs of name and text; a third member has bytes that are not text, in base64."""
     pairs: list[list[str]] = []
@@ -226,27 +152,7 @@ def headers_of_json(text: str) -> Headers:
     ]
 
 
-async def _apply_one(conn: Conn, handler: Handler, row: asyncpg.Record, *, due: int) -> Fault | None:
-    """Apply one parked record in a savepoint; answers why that could not be done."""
-    if row["stream_version"] > due:
-        return Fault(HOLE, f"version {due} did not come")
-    try:
-        envelope = envelope_of(headers_of_json(row["headers"]))
-        fact = Delivered(envelope, decode(envelope.type, row["value"]))
-    except Unreadable as error:
-        return Fault(error.code, str(error))
-    try:
-        async with conn.transaction():
-            await handler(conn, [fact])
-    except Exception as error:
-        fault = fault_of(error)
-        if fault is None:
-            raise
-        return fault
-    return None
-
-
-async def _lock(conn: Conn, consumer: str, stream: str) -> None:
+async def lock(conn: Conn, consumer: str, stream: str) -> None:
     """Keep the live worker from applying facts of the partition that this stream is in, until the transaction ends."""
     await conn.execute(_LOCK, consumer, stream)
 
@@ -302,17 +208,14 @@ WHERE c.consumer = $1
   AND (c.topic, c.partition) IN (SELECT topic, partition FROM parked WHERE consumer = $1 AND stream = $2)
 FOR UPDATE
 """
-_PARKED: Final = """
+PARKED: Final = """
 SELECT parked_id, stream_version, headers::text, value, attempts FROM parked
 WHERE consumer = $1 AND stream = $2 ORDER BY stream_version, parked_id
 """
-_VERSION: Final = "SELECT version FROM consumer_stream WHERE consumer = $1 AND stream = $2"
-_ADVANCE: Final = """
+VERSION: Final = "SELECT version FROM consumer_stream WHERE consumer = $1 AND stream = $2"
+ADVANCE: Final = """
 INSERT INTO consumer_stream AS c (consumer, stream, version) VALUES ($1, $2, $3)
 ON CONFLICT (consumer, stream) DO UPDATE SET version = excluded.version
-"""
-_STILL: Final = """
-UPDATE parked SET code = $2, reason = $3, retry_at = clock_timestamp() + $4::interval WHERE parked_id = $1
 """
 _DROP: Final = """
 WITH gone AS (DELETE FROM parked WHERE parked_id = $1 RETURNING *)
