@@ -1,0 +1,1 @@
+"""The `openitem` program: what an operator does from a terminal. It owns no rule."""

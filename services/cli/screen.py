@@ -1,0 +1,51 @@
+"""How the program speaks: results on standard output, problems on standard error, and status 1 where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, NoReturn, TypeVar
+
+import asyncpg
+import typer
+from kafka.errors import KafkaError
+from rich.console import Console
+from rich.markup import escape
+
+T = TypeVar("T")
+out: Final = Console(highlight=False)
+err: Final = Console(stderr=True, highlight=False)
+
+
+class Stop(Exception):
+    """The command cannot go on, for a reason the user can do something about."""
+
+
+def fail(message: str) -> NoReturn:
+    """End with status 1 after saying why."""
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run asynchronous work to its end. A server that does not answer is told as such, not as a traceback."""
+    return asyncio.run(work)
+
+
+def explained(error: Exception) -> str:
+    """An error of a server or of the user's settings as one line."""
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return f"PostgreSQL: {error}"
+    if isinstance(error, KafkaError):
+        return f"Kafka: {error or type(error).__name__}"
+    return str(error) or type(error).__name__
+
+
+# What a user can do something about: everything else is a bug and keeps its traceback.
+EXPECTED: Final[tuple[type[Exception], ...]] = (
+    Stop,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    KafkaError,
+    OSError,
+)
