@@ -1,0 +1,1 @@
+"""The escalation service: delinquency steps, account holds, agency placements and write-offs."""
