@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from services.kernel.auth import Caller, allow, caller_of
+from services.kernel.bulk_docs import ANSWERS, CSV, NDJSON, describe, request_body
 from services.kernel.commands import Domain, Outcome, carry_out_many
 from services.kernel.duplex import Inflow, Lines
 from services.kernel.errors import Busy, Refused, ValueUnstorable
@@ -34,8 +35,6 @@ R = TypeVar("R", bound=msgspec.Struct)
 C = TypeVar("C")
 ATTEMPTS_MAX: Final = 5  # Of one batch, when others write to the same streams or the database is away.
 _BACKOFF_S: Final = 0.2  # Doubles with every attempt: 6 s in all, which a restart of Postgres fits in.
-CSV: Final = "text/csv"
-NDJSON: Final = "application/x-ndjson"
 _READERS: Final[dict[str, Callable[[type[msgspec.Struct], int], Reader]]] = {CSV: CsvRows, NDJSON: JsonRows}
 
 log = structlog.stdlib.get_logger(__name__)
@@ -93,11 +92,11 @@ def bulk_router(kinds: Sequence[BulkKind[Any, Any]]) -> APIRouter:
             methods=["POST"],
             name=f"import_{kind.name}".replace("-", "_"),
             summary=f"Import {kind.name}",
-            description=_description(kind),
+            description=describe(kind.row),
             dependencies=[allow("import.run")],
             response_class=Response,
-            responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}, "description": "What became of it."}},
-            openapi_extra={"requestBody": _request_body(kind)},
+            responses=ANSWERS,
+            openapi_extra={"requestBody": request_body(kind.row)},
         )
     return router
 
@@ -251,28 +250,6 @@ async def _encoded(lines: AsyncIterator[Line], inflow: Inflow) -> AsyncIterator[
         if isinstance(line, Failed | Summary):
             await inflow.drain()
         yield _ENCODER.encode(line) + b"\n"
-
-
-def _description(kind: BulkKind[Any, Any]) -> str:
-    fields = msgspec.structs.fields(kind.row)
-    needed = ", ".join(f"`{f.encode_name}`" for f in fields if f.required)
-    other = ", ".join(f"`{f.encode_name}`" for f in fields if not f.required)
-    return (
-        f"CSV with a header line, or NDJSON. Needed: {needed or 'none'}. Optional: {other or 'none'}.\n\n"
-        "Answers NDJSON: a line `rejected` for each row that did not land, `progress` after each batch, `summary`"
-        " at the end, and after it `failed` where the import ended early. A second run of the same file adds nothing."
-    )
-
-
-def _request_body(kind: BulkKind[Any, Any]) -> dict[str, Any]:
-    names = ",".join(field.encode_name for field in msgspec.structs.fields(kind.row))
-    return {
-        "required": True,
-        "content": {
-            CSV: {"schema": {"type": "string"}, "example": f"{names}\n"},
-            NDJSON: {"schema": {"type": "string"}},
-        },
-    }
 
 
 _RETRIED: Final[tuple[type[Exception], ...]] = (Busy, *TRANSIENT)

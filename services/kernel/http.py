@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
+from urllib.parse import urlsplit
 
+import asyncpg
+import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 
@@ -41,6 +44,7 @@ __all__ = [
 ]
 
 
+log = structlog.stdlib.get_logger(__name__)
 _STATEMENT_S_MAX: Final = 30.0  # Of one statement: the server may be gone without having said so.
 
 
@@ -60,7 +64,13 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = await open_pool(settings.database_url, size_max=settings.pool_max, statement_s_max=_STATEMENT_S_MAX)
+        url = settings.database_url
+        try:
+            pool = await open_pool(url, size_max=settings.pool_max, statement_s_max=_STATEMENT_S_MAX)
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            where = urlsplit(url)  # Without the password that may stand in it.
+            log.error("database_unreachable", host=where.hostname, port=where.port, name=where.path, error=str(error))
+            raise
         app.state.pool, app.state.store = pool, Store(pool, index)
         try:
             yield

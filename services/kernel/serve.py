@@ -22,7 +22,7 @@ _BACKLOG: Final = 512
 _CONCURRENCY_MAX: Final = 500  # Requests at once; beyond it the answer is 503, before memory is what gives way.
 EXIT_SETTINGS: Final = 78  # EX_CONFIG of sysexits.h: starting again will not help.
 EXIT_PORT: Final = 75  # EX_TEMPFAIL: somebody has the port now.
-EXIT_START: Final = 69  # EX_UNAVAILABLE: the application did not start; the log says why.
+EXIT_START: Final = 3  # uvicorn's: the application did not start; the log says why.
 
 
 class SettingsInvalid(Exception):
@@ -88,10 +88,7 @@ def serve(build: Callable[[S], FastAPI], service: str, kind: type[S] | None = No
             timeout_graceful_shutdown=_GRACE_S,
             limit_concurrency=_CONCURRENCY_MAX,
         )
-        server = uvicorn.Server(config)
-        server.run(sockets=[sock])
-    if not server.started:
-        sys.exit(EXIT_START)
+        uvicorn.Server(config).run(sockets=[sock])
 
 
 def _end(code: int, message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Imports on a real Postgres: good rows land, bad ones are named, a second run adds nothing, and nothing is half done."""
+"""Imports on a real Postgres: good rows land, bad ones are named, a second run adds nothing, nothing is half done."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ class TestOverASocket:
         sock = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
         serving = asyncio.create_task(server.serve(sockets=[sock]))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
             await asyncio.sleep(0.01)
         yield sock.getsockname()
         server.should_exit = True
@@ -334,7 +334,7 @@ class TestOverASocket:
         writer.write(f"{head}Content-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         writer.write(_chunk(rows(25) + b"t1,only the beginning of a ma"))
         await writer.drain()
-        while await count(url) < 20:
+        while await count(url) < 20:  # noqa: ASYNC110 - another process tells it
             await asyncio.sleep(0.02)
         writer.close()
         await asyncio.sleep(0.2)

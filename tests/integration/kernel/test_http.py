@@ -39,7 +39,9 @@ async def client(app: FastAPI, issuer: Issuer) -> AsyncIterator[httpx.AsyncClien
         yield client
 
 
-async def mark(client: httpx.AsyncClient, tally: str, mark: Any, *, key: str | None = None, **more: Any) -> httpx.Response:
+async def mark(
+    client: httpx.AsyncClient, tally: str, mark: Any, *, key: str | None = None, **more: Any
+) -> httpx.Response:
     headers = {"Idempotency-Key": key or str(uuid4()), **more.pop("headers", {})}
     return await client.post(f"/tallies/{tally}/marks", json={"mark": mark, **more}, headers=headers)
 

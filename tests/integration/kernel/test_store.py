@@ -43,7 +43,7 @@ def store(pool: Pool) -> Store:
 
 
 async def count(pool: Pool, table: str = "events") -> int:
-    return int(await pool.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608 - our own table names
+    return int(await pool.fetchval(f"SELECT count(*) FROM {table}"))
 
 
 class TestKeys:
@@ -175,7 +175,7 @@ class TestVersions:
         fact = BranchRegistered(branch="B010", effective_on=DAY, name="x")
         await carry_out(store, META, TALLIES, Mark("b", "x"))
 
-        async def stale(streams: Streams) -> Decision:  # noqa: ARG001
+        async def stale(streams: Streams) -> Decision:
             return Decision([Change("tally-a", 0, [fact]), Change("tally-b", 7, [fact])])
 
         with pytest.raises(Busy):
@@ -183,7 +183,9 @@ class TestVersions:
         assert await count(store.pool) == 1
         assert await count(store.pool, "commands") == 0
 
-    async def test_a_unique_row_of_the_index_that_somebody_took_is_a_conflict_to_be_tried_again(self, pool: Pool) -> None:
+    async def test_a_unique_row_of_the_index_that_somebody_took_is_a_conflict_to_be_tried_again(
+        self, pool: Pool
+    ) -> None:
         tries = 0
 
         async def index(_conn: Any, _facts: Any) -> None:
@@ -218,7 +220,8 @@ class TestBranches:
             assert await conn.fetchval("SELECT count(*) FROM events") == 1
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await conn.execute(
-                    "INSERT INTO events (stream, stream_version, type, branch, effective_on, data, actor, correlation_id)"
+                    "INSERT INTO events"
+                    " (stream, stream_version, type, branch, effective_on, data, actor, correlation_id)"
                     " VALUES ('tally-a', 2, 't', 'B030', now(), '{}', 'a', 'c')"
                 )
 
@@ -248,13 +251,17 @@ class TestFactsAreFinal:
     @pytest.mark.parametrize("table", ["commands", "streams"])
     async def test_answers_and_streams_are_never_deleted(self, store: Store, table: str) -> None:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await store.pool.execute(f"DELETE FROM {table}")  # noqa: S608 - our own table names
+            await store.pool.execute(f"DELETE FROM {table}")
 
 
 class TestBatches:
     async def test_a_refused_command_leaves_the_others_alone(self, store: Store) -> None:
         outcomes = await carry_out_many(store, META, TALLIES, [Mark("a", "x"), Mark("a", ""), Mark("b", "y", also="c")])
-        assert [(o.facts, o.refused and o.refused.code) for o in outcomes] == [(1, None), (0, "mark_invalid"), (2, None)]
+        assert [(o.facts, o.refused and o.refused.code) for o in outcomes] == [
+            (1, None),
+            (0, "mark_invalid"),
+            (2, None),
+        ]
         assert await count(store.pool) == 3
 
     async def test_a_command_sees_what_those_before_it_did(self, store: Store) -> None:
@@ -262,7 +269,13 @@ class TestBatches:
             store,
             META,
             TALLIES,
-            [Mark("a", "x"), Mark("a", "x"), Mark("b", "y", after="a"), Mark("a", "z", limit=1), Mark("a", "w", limit=2)],
+            [
+                Mark("a", "x"),
+                Mark("a", "x"),
+                Mark("b", "y", after="a"),
+                Mark("a", "z", limit=1),
+                Mark("a", "w", limit=2),
+            ],
         )
         assert [o.facts for o in outcomes] == [1, 0, 1, 0, 1]
         assert isinstance(outcomes[3].refused, Full)

@@ -158,7 +158,7 @@ async def test_a_request_without_a_token_is_told_so(issuer: Issuer, header: str 
 
 
 async def test_a_weak_key_is_no_key(tmp_path: Path) -> None:
-    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is the point
+    weak = rsa.generate_private_key(65537, 1024)
     jwk = jwt.algorithms.RSAAlgorithm.to_jwk(weak.public_key(), as_dict=True)
     issuer = Issuer(tmp_path)
     issuer.path.write_text(json.dumps({"keys": [{**jwk, "kid": "weak"}]}))
