@@ -140,7 +140,7 @@ def dry_run(ledger: Ledger, console: Console) -> list[Problem]:
 
     What only the books can tell (more applied than is open, an account that is already another) shows when sending.
     """
-    problems: list[Problem] = []
+    problems = list(ledger.unmatched())
     for kind in ledger.kinds():
         good = 0
         shown: list[tuple[SourceRow, Record]] = []

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from services.cli.importing.mapping import FileSpec, LedgerMapping, Record, RowRefused, record_of
+from services.cli.importing.mapping import REPEATED, FileSpec, LedgerMapping, Record, RowRefused, record_of
 
 # In the order that what a record names exists before it: an account before its invoices, those before their payment.
 KINDS: Final[dict[str, str]] = {
@@ -30,8 +30,6 @@ KINDS: Final[dict[str, str]] = {
     "recoveries": "escalation",
     "write-offs": "escalation",
 }
-# Kinds that a ledger repeats on every row; the same record is sent once.
-REPEATED: Final = frozenset({"branches", "accounts", "jobs"})
 FIELD_BYTES_MAX: Final = 1 << 20  # A cell above this is a broken quote, not a value.
 
 
@@ -78,9 +76,9 @@ class Ledger:
         """
         seen: set[bytes] = set()
         for row in self.rows():
+            if row.fault is not None:
+                continue  # Told once, by `unmatched`.
             try:
-                if row.fault is not None:
-                    raise row.fault
                 found = self._of(kind, row)
             except RowRefused as refused:
                 yield row, Problem(row.line, kind, refused.field, refused.code, refused.message)
@@ -93,11 +91,22 @@ class Ledger:
                     seen.add(same)
                 yield row, record
 
+    def unmatched(self) -> Iterator[Problem]:
+        """Rows that the mapping makes nothing of: they are told, not passed over."""
+        for row in self.rows():
+            if self.mapping is None:
+                known = row.values.get("kind") in KINDS
+                wrong = RowRefused("kind", "kind_unknown", f"{row.values.get('kind')!r} is no kind of record")
+            else:
+                known = self.mapping.says_something_of(row.values)
+                wrong = RowRefused("", "row_unmatched", "no record of the mapping fits this row")
+            if row.fault is not None or not known:
+                fault = row.fault or wrong
+                yield Problem(row.line, "row", fault.field or None, fault.code, fault.message)
+
     def _of(self, kind: str, row: SourceRow) -> list[Record]:
         if self.mapping is None:
-            if row.values.get("kind") not in KINDS:
-                raise RowRefused("kind", "kind_unknown", f"{row.values.get('kind')!r} is no kind of record")
-            return [{k: v for k, v in row.values.items() if k != "kind"}] if row.values["kind"] == kind else []
+            return [{k: v for k, v in row.values.items() if k != "kind"}] if row.values.get("kind") == kind else []
         records = (record_of(spec, self.mapping, row.values) for spec in self.mapping.record if spec.kind == kind)
         return [record for record in records if record is not None]
 

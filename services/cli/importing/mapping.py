@@ -17,6 +17,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+# Kinds that a ledger repeats on every row; the same record is sent once.
+REPEATED: Final = frozenset({"branches", "accounts", "jobs"})
 Row = Mapping[str, str]
 Record = dict[str, str]
 
@@ -122,6 +124,11 @@ class LedgerMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def kinds(self) -> set[str]:
         return {spec.kind for spec in self.record}
+
+    def says_something_of(self, row: Row) -> bool:
+        """Whether the row has a record of its own: that its account exists is said by other rows too."""
+        own = [spec for spec in self.record if spec.kind not in REPEATED]
+        return any(all(c.holds(row, self.file.decimal) for c in spec.when) for spec in own or self.record)
 
 
 def read_mapping(path: Path) -> LedgerMapping:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
-import services.contact.imports
-import services.escalation.imports
-import services.invoice.imports
-import services.payment.imports
+from events.topics import SERVICES
 from services.cli.importing.ledger import Problem
 from services.cli.importing.mapping import Record
 from services.kernel.bulk import BulkKind
@@ -20,12 +18,8 @@ _NOBODY: Final = "dry-run"
 
 @cache
 def _kinds() -> dict[str, BulkKind[Any, Any]]:
-    modules = (
-        services.invoice.imports,
-        services.payment.imports,
-        services.contact.imports,
-        services.escalation.imports,
-    )
+    # Imported only when asked: the services' modules are many, and the program's other commands need none of them.
+    modules = [import_module(f"services.{service}.imports") for service in SERVICES]
     return {kind.name: kind for module in modules for kind in module.KINDS}
 
 

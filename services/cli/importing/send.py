@@ -64,8 +64,8 @@ def send(
 
     Errors   NotAllowed; ServiceAway after ATTEMPTS_MAX tries. Refused rows are in the report, not errors.
     """
-    report = Report()
-    refused: set[int] = set()
+    report = Report(problems=list(ledger.unmatched()))
+    refused = {problem.line for problem in report.problems}
     # Within one file everything that follows from a row stands or falls with it: its owner corrects it as a whole.
     with httpx.Client(timeout=httpx.Timeout(120, connect=5)) as client:
         for kind in ledger.kinds():
