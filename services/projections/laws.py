@@ -20,8 +20,8 @@ QUIET: Final = timedelta(minutes=5)  # Longer than a fact should ever need from 
 class Law(msgspec.Struct, frozen=True):
     """One law in one currency: two figures that must be equal in every branch.
 
-    Units  minor units. `difference_minor` adds up what each branch is off, without regard to sign: two branches that are
-           wrong in opposite ways do not make a right.
+    Units  minor units. `difference_minor` adds up what each branch is off, whichever way: two branches that are wrong
+           in opposite directions do not make a right.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Law(msgspec.Struct, frozen=True):
 async def laws(conn: Conn, *, thorough: bool = False, quiet: timedelta = QUIET) -> list[Law]:
     """Every law, for the branches that the transaction may see.
 
-    Shapes   by name, then currency; none where there are no figures. `thorough` adds what reads every movement, and
-             every item ever: seconds per million.
+    Shapes   by name, then currency; none where there are no figures. `thorough` adds what reads every movement and
+             every item ever, and what holds for all branches together only: not for who sees some of them.
     """
     found = [Law(*row) for row in await conn.fetch(_LAWS, quiet)]
     if thorough:
@@ -80,7 +80,7 @@ WITH balance AS (
               FROM cash_receipt_day
     UNION ALL SELECT 'stated', branch, currency, open_minor, stated_minor FROM open_item
               WHERE stated_minor <> open_minor AND changed_at < clock_timestamp() - $1::interval
-)""" + _FRAME.format(
+)""" + _FRAME.format(  # noqa: S608 - the frame is our own
     names="""
     ('control', 'buckets + retainage + unapplied', 'invoiced - credited - voided - cash - written off'),
     ('receipts', 'received', 'applied + unapplied + reversed + refunded'),
@@ -104,7 +104,7 @@ WITH sides (law, branch, currency, l, r) AS (
     UNION ALL SELECT 'written_off_items', branch, currency, 0, written_off_minor FROM control
     UNION ALL SELECT 'settled', NULL, currency, paid_minor, 0 FROM open_item WHERE kind <> 'receipt'
     UNION ALL SELECT 'settled', NULL, currency, 0, -paid_minor FROM open_item WHERE kind = 'receipt'
-)""" + _FRAME.format(
+)""" + _FRAME.format(  # noqa: S608 - the frame is our own
     names="""
     ('movements', 'sum of all movements', 'balances by day'),
     ('cash_movements', 'sum of cash movements', 'the same by day and method'),

@@ -12,8 +12,7 @@ from services.projections.schema import LIVE
 
 # A month's start is left alone until its late facts have come in; until then the balances of now are as near.
 SETTLED_AFTER_DAYS: Final = 10
-# Every month by branch, every year by item: there are a hundred times as many rows, and a branch alone has few movements
-# in half a year.
+# Every month by branch, every year by item: there are many more rows, and one branch has few movements in half a year.
 _MISSING: Final = """
 SELECT g.grain, d.taken_on, array_agg(b.branch ORDER BY b.branch) AS branches
 FROM branch b
@@ -28,22 +27,25 @@ WHERE s.state IS DISTINCT FROM 'ready'
 GROUP BY 1, 2 ORDER BY 2, 1 DESC
 """
 _ANNOUNCE: Final = """
-INSERT INTO snapshot (grain, branch, taken_on, state) SELECT $1, b, $2, 'building' FROM unnest($3::text[]) AS b ORDER BY b
+INSERT INTO snapshot (grain, branch, taken_on, state)
+SELECT $1, b, $2, 'building' FROM unnest($3::text[]) AS b ORDER BY b
 ON CONFLICT (branch, grain, taken_on) DO UPDATE SET state = 'building'
 """
 _BRANCH_ROWS: Final = """
 INSERT INTO branch_snapshot (taken_on, anchor, branch, currency, kind, anchored_on, amount_minor)
-SELECT $1, a.anchor, l.branch, l.currency, l.kind, l.anchored_on, sum(l.amount_minor)
-FROM aging_base('branch', $1 - 1, $2) b
+SELECT $1::date, a.anchor, l.branch, l.currency, l.kind, l.anchored_on, sum(l.amount_minor)
+FROM aging_base('branch', $1::date - 1, $2::text[]) b
 CROSS JOIN (VALUES ('due'), ('invoice')) AS a(anchor)
-CROSS JOIN LATERAL branch_lines(ARRAY[b.branch], b.base, $1 - 1, NULL, a.anchor) l
+CROSS JOIN LATERAL branch_lines(ARRAY[b.branch], b.base, $1::date - 1, NULL, a.anchor) l
 GROUP BY 2, 3, 4, 5, 6 HAVING sum(l.amount_minor) <> 0
 """
 _ITEM_ROWS: Final = """
-INSERT INTO item_snapshot (taken_on, branch, kind, item_id, account_id, job_id, currency, issued_on, due_on, amount_minor)
-SELECT $1, l.branch, l.kind, l.item_id, l.account_id, l.job_id, l.currency, l.issued_on, l.due_on, sum(l.amount_minor)
-FROM aging_base('item', $1 - 1, $2) b
-CROSS JOIN LATERAL item_lines(ARRAY[b.branch], b.base, $1 - 1, NULL) l
+INSERT INTO item_snapshot (taken_on, branch, kind, item_id, account_id, job_id, currency, issued_on, due_on,
+                           amount_minor)
+SELECT $1::date, l.branch, l.kind, l.item_id, l.account_id, l.job_id, l.currency, l.issued_on, l.due_on,
+       sum(l.amount_minor)
+FROM aging_base('item', $1::date - 1, $2::text[]) b
+CROSS JOIN LATERAL item_lines(ARRAY[b.branch], b.base, $1::date - 1, NULL) l
 GROUP BY 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(l.amount_minor) <> 0
 """
 _READY: Final = """

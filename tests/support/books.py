@@ -1,7 +1,8 @@
 """A ledger in memory that records what happens as delivered facts, and can tell what stood open on any day.
 
-It obeys the rules of the services that decide (no more applied than open, none more than received), so what it records is
-a history they could have published. Its aging is computed from a list of postings, and shares nothing with projections.
+It obeys the rules of the services that decide (no more applied than open, none more than received), so what it records
+is a history they could have published. Its aging is computed from a list of postings, and shares nothing with
+projections.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The read models under test: apply facts to a database, and say what its tables hold in a form that can be compared."""
+"""The read models under test: apply facts to a database, and say what its tables hold so that it can be compared."""
 
 from __future__ import annotations
 
