@@ -47,7 +47,7 @@ _LAYOUTS: Final = {
     ),
     "item": _Layout(
         "branch, account_id, job_id, item_id",
-        "g.item_id",
+        "g.item_id, g.account_id",  # A receipt stands twice where it was applied before it was identified.
         f"{_ACCOUNT} LEFT JOIN job j ON j.job_id = g.job_id LEFT JOIN open_item o ON o.item_id = g.item_id",
         "coalesce(o.number, '')",
         "g.branch, NULL::text AS name, g.account_id, a.number AS account, g.job_id, j.number AS job, g.item_id,"

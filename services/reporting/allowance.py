@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
 
 from services.kernel.errors import Kind, Refused
+
+RATES: Final = r"^[0-9]{1,3}(\.[0-9]{1,4})?(,[0-9]{1,3}(\.[0-9]{1,4})?)*$"
 
 
 class RatesInvalid(Refused):
@@ -35,7 +38,7 @@ def parse_rates(text: str, buckets: int) -> tuple[Decimal, ...]:
     except ArithmeticError:
         raise RatesInvalid("write percentages, such as 1,4,8,16,30", field="rates") from None
     if len(rates) > buckets or not all(rate.is_finite() and 0 <= rate <= 100 for rate in rates):
-        raise RatesInvalid(f"up to {buckets} percentages from 0 to 100", field="rates")
+        raise RatesInvalid(f"give up to {buckets} percentages from 0 to 100, one per bucket", field="rates")
     return rates + (rates[-1],) * (buckets - len(rates))
 
 

@@ -14,8 +14,8 @@ from events.money import Money, NotMoney
 from services.kernel.auth import allow
 from services.kernel.errors import Kind, Refused
 from services.reporting.aging import BUCKETS_DEFAULT, Buckets
-from services.reporting.allowance import expected_losses, parse_rates, required
-from services.reporting.query import AsOf, Filters, as_of, filters
+from services.reporting.allowance import RATES, expected_losses, parse_rates, required
+from services.reporting.query import FIRST_DAY, LAST_DAY, AsOf, Filters, as_of, filters
 from services.reporting.reading import Freshness, Reading, reading
 from services.reporting.render import CSV_ANSWER, Format, amount, csv_answer, json_answer, wants_csv
 
@@ -101,7 +101,11 @@ class BadDebt(BaseModel):
 
 Rates = Annotated[
     str | None,
-    Query(max_length=120, description="Expected loss per bucket in percent, current first; the last for all older."),
+    Query(
+        pattern=RATES,
+        max_length=120,
+        description="Expected loss per bucket in percent, current first; the last for all older.",
+    ),
 ]
 
 
@@ -120,12 +124,12 @@ async def bad_debt(
         Decimal, Query(ge=-100, le=1000, max_digits=8, decimal_places=4, description="For current conditions.")
     ] = Decimal(0),
     existing: Annotated[
-        str | None, Query(max_length=24, description="The allowance that stands; a debit is negative.")
+        str | None, Query(max_length=24, description="The allowance that stands, of one currency; a debit is negative.")
     ] = None,
     format_: Format = None,
 ) -> Response:
     """One month of bad debt. Placed items stay open: placing is no write-off, and a recovery is no new sale."""
-    first, last = _month(month, when)
+    first, last = month_of(month, when)
     span = (first, min(last, when.on), when.known_at, *whom.arguments)
     wanted = Buckets.parse(buckets)
     percent = parse_rates(rates or request.app.state.settings.allowance_rates, len(wanted.labels))
@@ -139,9 +143,12 @@ async def bad_debt(
         ],
     }
     ages = await read.conn.fetch(_AGES, min(last, when.on), when.known_at, wanted.bounds, *whom.arguments)
+    by_currency = _by_currency(ages, len(wanted.labels))
+    if existing is not None and len(by_currency) > 1:
+        raise ExistingInvalid("it is of one currency: name that one with `currency`", field="existing")
     body["allowance"] = [
         _allowance(currency, min(last, when.on), wanted, percent, adjustment_pct, existing, minors)
-        for currency, minors in _by_currency(ages, len(wanted.labels)).items()
+        for currency, minors in by_currency.items()
     ]
     if wants_csv(request, format_):
         rows = [line for section in _SECTIONS for line in _section(section, body[section])]
@@ -149,12 +156,15 @@ async def bad_debt(
     return json_answer(body)
 
 
-def _month(text: str | None, when: AsOf) -> tuple[date, date]:
+def month_of(text: str | None, when: AsOf) -> tuple[date, date]:
+    """The month's first and last day. Errors: MonthInvalid."""
     try:
         first = date.fromisoformat(f"{text}-01") if text else when.on.replace(day=1)
-        return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise MonthInvalid("write it as 2026-10", field="month") from None
+    if not FIRST_DAY <= first <= LAST_DAY:
+        raise MonthInvalid("no ledger goes that far", field="month")
+    return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 def _money(row: Any, *names: str) -> dict[str, Any]:
@@ -196,7 +206,7 @@ def _allowance(
             }
             for label, loss in zip(wanted.labels, losses, strict=True)
         ],
-        "adjustment_pct": str(adjustment_pct),
+        "adjustment_pct": f"{adjustment_pct:f}",
         "required": amount(needed, currency),
         "existing": amount(stands, currency),
         "entry": None if stands is None else amount(needed - stands, currency),

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from services.kernel.auth import allow
 from services.kernel.errors import Kind, Refused
-from services.reporting.query import AsOf, Filters, as_of, filters
+from services.reporting.query import AsOf, Day, Filters, as_of, filters
 from services.reporting.reading import Freshness, Reading, reading
 from services.reporting.render import CSV_ANSWER, Format, amount, csv_answer, json_answer, wants_csv
 
@@ -79,15 +79,13 @@ async def cash_flow(
     read: Annotated[Reading, Depends(reading)],
     when: Annotated[AsOf, Depends(as_of)],
     whom: Annotated[Filters, Depends(filters)],
-    from_: Annotated[
-        date | None, Query(alias="from", description="First day; 27 days before as_of by default.")
-    ] = None,
-    to: Annotated[date | None, Query(description="Last day; 28 days after as_of by default.")] = None,
+    from_: Annotated[Day | None, Query(alias="from", description="First day; 27 days before as_of by default.")] = None,
+    to: Annotated[Day | None, Query(description="Last day; 28 days after as_of by default.")] = None,
     by: Period = "day",
     format_: Format = None,
 ) -> Response:
     """Receipts by deposit date, against what fell due and what is expected as of a day. Only periods with amounts."""
-    first, last = _range(when, from_, to)
+    first, last = range_of(when, from_, to)
     span = (first, last)
     periods: dict[tuple[date, str], dict[str, Any]] = {}
     received = await read.conn.fetch(_RECEIVED, *span, when.on, when.known_at, *whom.arguments, by)
@@ -108,11 +106,9 @@ _NOT_FLAT: Final = ("on", "currency", "received")
 _EXPECTATIONS: Final = ("fell_due", "due", "promised", "forecast")
 
 
-def _range(when: AsOf, first: date | None, last: date | None) -> tuple[date, date]:
-    try:
-        first, last = first or when.on - _BACK, last or when.on + _AHEAD
-    except OverflowError:
-        raise RangeInvalid("the day is at the end of the calendar", field="as_of") from None
+def range_of(when: AsOf, first: date | None, last: date | None) -> tuple[date, date]:
+    """First and last day. Errors: RangeInvalid."""
+    first, last = first or when.on - _BACK, last or when.on + _AHEAD
     if not 0 <= (last - first).days < DAYS_MAX:
         raise RangeInvalid(f"`from` comes before `to`, at most {DAYS_MAX} days", field="to")
     return first, last
@@ -162,7 +158,7 @@ _WHO: Final = """
       AND ($8::text[] IS NULL OR x.account_id IN (SELECT account_id FROM account WHERE collector = ANY ($8::text[])))
 """
 _RECEIVED: Final = f"""
-SELECT date_trunc($9, x.effective_on)::date AS period, x.currency, x.method,
+SELECT date_trunc($9, x.effective_on::timestamp)::date AS period, x.currency, x.method,
        coalesce(sum(x.amount_minor) FILTER (WHERE x.cause = 'received'), 0)::bigint AS received,
        coalesce(-sum(x.amount_minor) FILTER (WHERE x.cause = 'reversed'), 0)::bigint AS reversed,
        coalesce(-sum(x.amount_minor) FILTER (WHERE x.cause = 'refunded'), 0)::bigint AS refunded
@@ -173,7 +169,8 @@ WHERE x.effective_on BETWEEN $1::date AND $2::date AND x.effective_on <= $3::dat
 GROUP BY 1, 2, 3
 """  # noqa: S608 - only words of this module
 # The open money of each item as of the day is divided: disputed (not forecast), promised (on the promise's day), the
-# rest (due date plus the customer's usual days late; what should have come already is expected the day after).
+# rest (due date plus the customer's usual days late; what should have come already is expected the day after). So over
+# all days the forecast is what is open and not disputed, each cent once.
 _EXPECTED: Final = f"""
 WITH billed AS (
     SELECT x.due_on AS day, x.currency, sum(x.amount_minor) AS minor FROM movement x
@@ -183,45 +180,51 @@ WITH billed AS (
       {_WHO}
     GROUP BY 1, 2
 ), standing AS MATERIALIZED (
-    SELECT a.item_id, a.branch, a.account_id, a.currency, a.amount_minor AS open_minor, o.due_on
-    FROM (SELECT item_id, branch, account_id, currency, sum(amount_minor) AS amount_minor
+    SELECT a.item_id, a.account_id, a.currency, o.due_on, a.open_minor,
+           greatest(a.open_minor - coalesce(d.minor, 0), 0) AS free_minor
+    FROM (SELECT item_id, account_id, currency, sum(amount_minor) AS open_minor
           FROM aging_by('item', $3::date, $4::timestamptz, 'due', '{{1}}', $5, $6, $7, $8)
-          WHERE kind = 'open' GROUP BY 1, 2, 3, 4) a
-    JOIN open_item o ON o.item_id = a.item_id
-), disputes AS (
-    SELECT d.item_id, sum(d.amount_minor) AS minor FROM dispute d
-    WHERE d.opened_on <= $3::date AND (d.resolved_on IS NULL OR d.resolved_on > $3::date)
-    GROUP BY 1
+          WHERE kind = 'open' GROUP BY 1, 2, 3) a
+    JOIN open_item o USING (item_id)
+    LEFT JOIN (SELECT item_id, sum(amount_minor) AS minor FROM dispute
+               WHERE opened_on <= $3::date AND (resolved_on IS NULL OR resolved_on > $3::date)
+               GROUP BY 1) d USING (item_id)
 ), promises AS MATERIALIZED (
     SELECT x.promise_id, x.currency, x.promised_on, greatest(x.amount_minor - coalesce(x.paid_minor, 0), 0) AS minor
     FROM promise x
     WHERE x.made_on <= $3::date AND (x.decided_on IS NULL OR x.decided_on > $3::date)
       {_WHO}
-), promised_items AS (
-    -- A promise over several items counts on each up to its open part, the earliest due first.
-    SELECT item_id, sum(least(open_minor, greatest(minor - before, 0))) AS minor FROM (
-        SELECT s.item_id, s.open_minor, p.minor,
-               coalesce(sum(s.open_minor) OVER (PARTITION BY p.promise_id ORDER BY s.due_on, s.item_id
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-        FROM promises p JOIN promise_item i USING (promise_id) JOIN standing s USING (item_id)
-    ) spread GROUP BY 1
+), spread AS (
+    -- A promise over several items counts on each up to what is free there, the earliest due first.
+    SELECT s.item_id, s.currency, s.free_minor, p.promise_id, p.promised_on,
+           least(s.free_minor, greatest(p.minor - coalesce(sum(s.free_minor) OVER (
+               PARTITION BY p.promise_id ORDER BY s.due_on, s.item_id
+               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0), 0)) AS share
+    FROM promises p JOIN promise_item i USING (promise_id) JOIN standing s USING (item_id, currency)
+), promised AS MATERIALIZED (
+    -- An item that was promised twice is paid once: the earlier promise comes first.
+    SELECT item_id, currency, promised_on, greatest(least(share, free_minor - coalesce(sum(share) OVER (
+               PARTITION BY item_id ORDER BY promised_on, promise_id
+               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)), 0) AS minor
+    FROM spread
 ), forecast AS (
-    SELECT greatest(s.due_on + coalesce(round(b.late)::int, 0), $3::date + 1) AS day, s.currency,
-           greatest(s.open_minor - coalesce(d.minor, 0) - coalesce(p.minor, 0), 0) AS minor
+    -- However late an account pays, it is years and not ages: the day must stay within the calendar.
+    SELECT greatest(s.due_on + coalesce(round(least(greatest(b.late, -3650), 3650))::int, 0), $3::date + 1) AS day,
+           s.currency, s.free_minor - coalesce(p.minor, 0) AS minor
     FROM standing s
-    LEFT JOIN disputes d USING (item_id)
-    LEFT JOIN promised_items p USING (item_id)
+    LEFT JOIN (SELECT item_id, sum(minor) AS minor FROM promised GROUP BY 1) p USING (item_id)
     LEFT JOIN (SELECT account_id, currency, sum(late_minor_days) / nullif(sum(paid_minor), 0) AS late
                FROM payment_behaviour GROUP BY 1, 2) b USING (account_id, currency)
     UNION ALL
-    SELECT greatest(promised_on, $3::date + 1), currency, minor FROM promises
+    SELECT greatest(promised_on, $3::date + 1), currency, minor FROM promised
 ), days AS (
     SELECT day, currency, minor AS fell_due, 0 AS due, 0 AS promised, 0 AS forecast FROM billed
     UNION ALL SELECT due_on, currency, 0, open_minor, 0, 0 FROM standing
     UNION ALL SELECT promised_on, currency, 0, 0, minor, 0 FROM promises
     UNION ALL SELECT day, currency, 0, 0, 0, minor FROM forecast
 )
-SELECT date_trunc($9, day)::date AS period, currency, sum(fell_due)::bigint AS fell_due, sum(due)::bigint AS due,
+SELECT date_trunc($9, day::timestamp)::date AS period, currency,
+       sum(fell_due)::bigint AS fell_due, sum(due)::bigint AS due,
        sum(promised)::bigint AS promised, sum(forecast)::bigint AS forecast
 FROM days WHERE day BETWEEN $1::date AND $2::date
 GROUP BY 1, 2 HAVING sum(fell_due) <> 0 OR sum(due) <> 0 OR sum(promised) <> 0 OR sum(forecast) <> 0

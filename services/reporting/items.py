@@ -112,18 +112,19 @@ def item_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# An item whose own fact has not come yet has no dates: it is listed first.
+# An item whose own fact has not come yet has no dates: it is listed first. Python has no infinite day, and the driver
+# takes its first one for it, both ways.
 _ITEMS: Final = """
-SELECT i.*, CASE WHEN i.status = 'open' AND i.due_on < $1::date THEN $1::date - i.due_on END AS days_past_due,
-       coalesce(i.due_on, '0001-01-01') AS due_key
+SELECT i.*, CASE WHEN i.open_minor > 0 AND i.due_on < $1::date THEN $1::date - i.due_on END AS days_past_due,
+       coalesce(i.due_on, '-infinity') AS due_key
 FROM item i
 WHERE ($2::text IS NULL OR i.status = $2::text)
-  AND ($3::boolean IS NULL OR (i.open_minor > 0 AND i.due_on < $1::date) = $3::boolean)
+  AND ($3::boolean IS NULL OR (i.open_minor > 0 AND coalesce(i.due_on < $1::date, false)) = $3::boolean)
   AND ($4::text IS NULL OR i.number = $4::text)
   AND ($5::text[] IS NULL OR i.branch = ANY ($5::text[]))
   AND ($6::uuid[] IS NULL OR i.account_id = ANY ($6::uuid[]))
   AND ($7::text[] IS NULL OR i.currency = ANY ($7::text[]))
   AND ($8::text[] IS NULL OR i.collector = ANY ($8::text[]))
-  AND ($9::date IS NULL OR (coalesce(i.due_on, '0001-01-01'), i.item_id) > ($9::date, $10::uuid))
+  AND ($9::date IS NULL OR (coalesce(i.due_on, '-infinity'), i.item_id) > ($9::date, $10::uuid))
 ORDER BY due_key, i.item_id LIMIT $11
 """

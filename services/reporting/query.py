@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query, Request
+from pydantic import BeforeValidator, Field
 
 from services.kernel.errors import Forbidden, Kind, Refused
 from services.kernel.meta import Branches
 from services.kernel.rim import BranchText, CurrencyText
 from services.reporting.reading import Reading, reading
+
+# The days that facts may speak of. Beyond them Postgres' infinite dates begin to stand for the calendar's ends.
+FIRST_DAY: Final = date(1970, 1, 1)
+LAST_DAY: Final = date(2099, 12, 31)
+
+
+def _written_as_a_day(value: Any) -> Any:
+    # Otherwise 20240131 would be read as seconds since 1970, and answered with a report as of that August.
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Day = Annotated[
+    date,
+    BeforeValidator(_written_as_a_day),
+    Field(ge=FIRST_DAY, le=LAST_DAY, description="A day, such as 2026-10-31."),
+]
 
 
 class KnownAtInvalid(Refused):
@@ -56,7 +73,7 @@ class Filters:
 async def as_of(
     request: Request,
     read: Annotated[Reading, Depends(reading)],
-    as_of: Annotated[date | None, Query(description="The business day; today where it is not given.")] = None,
+    as_of: Annotated[Day | None, Query(description="The business day; today where it is not given.")] = None,
     known_at: Annotated[
         str | None,
         Query(
@@ -68,19 +85,21 @@ async def as_of(
 ) -> AsOf:
     """Errors: KnownAtInvalid."""
     zone = ZoneInfo(request.app.state.settings.timezone)
-    return AsOf(as_of or read.today, _instant(known_at, zone) if known_at is not None else None)
+    return AsOf(as_of or read.today, instant_of(known_at, zone) if known_at is not None else None)
 
 
-def _instant(text: str, zone: ZoneInfo) -> datetime:
+def instant_of(text: str, zone: ZoneInfo) -> datetime:
+    """An instant, or the end of a day in `zone`. Errors: KnownAtInvalid."""
+    refusal = KnownAtInvalid("write a day, or an instant with its zone", field="known_at")
     try:
         if len(text) == len("2026-10-31"):
-            return datetime.combine(date.fromisoformat(text), time.max, zone)
-        # A plus in a query string arrives as a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
+            moment = datetime.combine(date.fromisoformat(text), time.max, zone)
+        else:  # A plus in a query string arrives as a space.
+            moment = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError:
-        raise KnownAtInvalid("write a day, or an instant with its zone", field="known_at") from None
-    if moment.tzinfo is None or not 1 < moment.year < 9999:  # The zone's offset must not push it out of the calendar.
-        raise KnownAtInvalid("write a day, or an instant with its zone", field="known_at")
+        raise refusal from None
+    if moment.tzinfo is None or not FIRST_DAY.year <= moment.year <= LAST_DAY.year:
+        raise refusal
     return moment
 
 

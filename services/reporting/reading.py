@@ -23,7 +23,10 @@ from services.kernel.request import wait_of
 
 CONSUMER: Final = "projections"
 SCHEMA: Final = "live"
-_POLL_S: Final = 0.01  # Shorter than the projection's own step, so that waiting adds little to it.
+_POLL_S: Final = 0.01  # Shorter than the projection's own step, so that waiting adds little to it …
+_POLL_S_MAX: Final = (
+    0.1  # … and longer the longer it takes: a crowd that waits must not keep Postgres from what it waits for.
+)
 _AFTER: Final = re.compile(r"([a-z-]+-[A-Za-z0-9-]{1,64})@([0-9]{1,9})")
 
 
@@ -42,10 +45,10 @@ class NotYetVisible(Refused):
 
 
 class Freshness(BaseModel):
-    """How far the read models are behind the facts that were published."""
+    """How far the read models are behind the facts that were published. Null: not known, as no worker told it yet."""
 
-    facts_behind: int = Field(examples=[0])
-    seconds_behind: float = Field(examples=[0.0])
+    facts_behind: int | None = Field(examples=[0])
+    seconds_behind: float | None = Field(examples=[0.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ async def open_reading(pool: asyncpg.Pool[asyncpg.Record], caller: Caller, timez
         row = await conn.fetchrow(_BEGIN, f"{SCHEMA}, public", caller.branches.setting, CONSUMER)
         assert row is not None
         now = datetime.now(UTC)
-        behind = Freshness(facts_behind=row["facts"], seconds_behind=round(row["seconds"], 3))
+        behind = Freshness(facts_behind=row["facts_behind"], seconds_behind=row["seconds_behind"])
         yield Reading(conn, caller, behind, now, now.astimezone(ZoneInfo(timezone)).date())
 
 
@@ -94,21 +97,32 @@ async def _await_visible(pool: asyncpg.Pool[asyncpg.Record], after: str, wait_s:
         found = _AFTER.fullmatch(part.strip())
         if found is None:
             raise AfterMalformed("write it as a command answered it: stream@version,...", field="Openitem-After")
-        wanted[found[1]] = int(found[2])
+        wanted[found[1]] = max(int(found[2]), wanted.get(found[1], 0))
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + wait_s
+    deadline, pause_s = loop.time() + wait_s, _POLL_S
     while await pool.fetchval(_MISSING, list(wanted), list(wanted.values()), CONSUMER):
         if loop.time() >= deadline:
             raise NotYetVisible("it is recorded, but the reports do not show it yet", field="Openitem-After")
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, _POLL_S_MAX)
 
 
-# The settings hold until the transaction ends. The first query of a repeatable-read transaction is its snapshot.
-_BEGIN: Final = """
-SELECT set_config('search_path', $1, true), set_config('openitem.branches', $2, true),
-       coalesce(sum(f.facts_behind), 0)::bigint AS facts, coalesce(max(f.seconds_behind), 0)::float8 AS seconds
-FROM consumer_freshness f WHERE f.consumer = $3
+# A worker looks every second. Where nobody has looked for longer, we may be behind by as much and cannot know; of a
+# topic that was never read, the time is infinite.
+BEHIND: Final = """
+SELECT topic, facts_behind, seen_at,
+       round(nullif(CASE WHEN unseen > 5 THEN greatest(unseen, seconds_behind) ELSE greatest(seconds_behind, 0) END,
+                    'Infinity')::numeric, 3)::float8 AS seconds_behind
+FROM (SELECT *, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS unseen FROM consumer_freshness) f
+WHERE consumer = {consumer}
 """
+# The settings hold until the transaction ends. The first query of a repeatable-read transaction is its snapshot.
+_BEGIN: Final = f"""
+SELECT set_config('search_path', $1, true), set_config('openitem.branches', $2, true),
+       sum(b.facts_behind)::bigint AS facts_behind,
+       CASE WHEN bool_and(b.seconds_behind IS NOT NULL) THEN max(b.seconds_behind) END AS seconds_behind
+FROM ({BEHIND.format(consumer="$3")}) b
+"""  # noqa: S608 - only words of this module
 _MISSING: Final = """
 SELECT count(*) FROM unnest($1::text[], $2::int[]) AS w(stream, version)
 WHERE NOT EXISTS (SELECT FROM consumer_stream c

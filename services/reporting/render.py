@@ -18,7 +18,7 @@ Format = Annotated[
     Literal["json", "csv"] | None, Query(alias="format", description="`csv` for a spreadsheet; `Accept: text/csv` too.")
 ]
 # A spreadsheet would run these as a formula. Source: OWASP, CSV injection.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 CSV_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The report."}
 }
@@ -46,10 +46,12 @@ def csv_answer(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], more: 
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
+    fresh = more.get("freshness") or {}
     headers = {
         "Openitem-As-Of": str(more.get("as_of", "")),
         "Openitem-Known-At": _text(more.get("known_at")),
-        "Openitem-Facts-Behind": str((more.get("freshness") or {}).get("facts_behind", "")),
+        "Openitem-Facts-Behind": _text(fresh.get("facts_behind")),
+        "Openitem-Seconds-Behind": _text(fresh.get("seconds_behind")),
     }
     if more.get("next"):
         headers["Openitem-Next"] = str(more["next"])

@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
+from services.kernel.errors import Refused
 from services.kernel.settings import Settings
+from services.reporting.aging import BUCKETS_DEFAULT, Buckets
+from services.reporting.allowance import parse_rates
 
 
 def _zone(name: str) -> str:
     ZoneInfo(name)  # Raises where there is no such zone.
     return name
+
+
+def _rates(text: str) -> str:
+    try:
+        parse_rates(text, len(Buckets.parse(BUCKETS_DEFAULT).labels))
+    except Refused as error:
+        raise ValueError(error.message) from error
+    return text
 
 
 class ReportingSettings(Settings):
@@ -23,4 +34,4 @@ class ReportingSettings(Settings):
 
     service: str = "reporting"
     timezone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
-    allowance_rates: str = Field(default="1,4,8,16,30", pattern=r"^\d{1,3}(\.\d{1,4})?(,\d{1,3}(\.\d{1,4})?)*$")
+    allowance_rates: Annotated[str, AfterValidator(_rates)] = "1,4,8,16,30"

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
 from services.kernel.auth import allow
 from services.projections.laws import laws
 from services.reporting.query import AsOf
-from services.reporting.reading import CONSUMER, Freshness, Reading, reading
+from services.reporting.reading import BEHIND, CONSUMER, Freshness, Reading, reading
 from services.reporting.render import CSV_ANSWER, Format, amount, csv_answer, json_answer, wants_csv
 
 router = APIRouter(tags=["standing"], dependencies=[allow("report.read")])
 
 
 class LawRow(BaseModel):
-    """A law of the books and both its sides, decimal strings. It holds when the difference is zero."""
+    """A law of the books: two figures that are equal in every branch, and what each is. Decimal strings.
+
+    `difference` adds up what each branch is off, whichever way: two wrongs do not make a right.
+    """
 
     name: str
     currency: str
     left: str
     right: str
     difference: str
+    left_is: str
+    right_is: str
     holds: bool
 
 
@@ -42,13 +47,18 @@ class Consistency(BaseModel):
 class TopicFreshness(BaseModel):
     topic: str
     facts_behind: int
-    seconds_behind: float
+    seconds_behind: float | None
     seen_at: datetime
 
 
 class FreshnessAnswer(BaseModel):
-    """Per topic: published facts that the reports do not show yet, and the age of the oldest of them."""
+    """Per topic: published facts that the reports do not show yet, and for how long at most they have waited.
 
+    `seen_at` is when the worker last looked. Parked facts, and all later ones of their streams, wait for somebody.
+    """
+
+    as_of: date
+    known_at: str
     freshness: Freshness
     topics: list[TopicFreshness]
     parked_streams: int
@@ -56,9 +66,14 @@ class FreshnessAnswer(BaseModel):
 
 
 @router.get("/consistency", response_model=Consistency, responses=CSV_ANSWER)
-async def consistency(request: Request, read: Annotated[Reading, Depends(reading)], format_: Format = None) -> Response:
+async def consistency(
+    request: Request,
+    read: Annotated[Reading, Depends(reading)],
+    thorough: Annotated[bool, Query(description="Also the laws that read every movement ever: takes seconds.")] = False,
+    format_: Format = None,
+) -> Response:
     """The laws that hold for any history, with their figures, in the caller's branches."""
-    found = await laws(read.conn)
+    found = await laws(read.conn, thorough=thorough)
     rows = [
         {
             "name": law.name,
@@ -66,6 +81,8 @@ async def consistency(request: Request, read: Annotated[Reading, Depends(reading
             "left": amount(law.left_minor, law.currency),
             "right": amount(law.right_minor, law.currency),
             "difference": amount(law.difference_minor, law.currency),
+            "left_is": law.left,
+            "right_is": law.right,
             "holds": law.holds,
         }
         for law in found
@@ -79,19 +96,17 @@ async def consistency(request: Request, read: Annotated[Reading, Depends(reading
 @router.get("/freshness", response_model=FreshnessAnswer)
 async def freshness(read: Annotated[Reading, Depends(reading)]) -> Response:
     """How far the reports are behind what was published, and what waits parked."""
-    topics = await read.conn.fetch(
-        "SELECT topic, facts_behind, round(seconds_behind::numeric, 3)::float8 AS seconds_behind, seen_at"
-        " FROM consumer_freshness WHERE consumer = $1 ORDER BY topic",
-        CONSUMER,
-    )
-    parked = await read.conn.fetchrow(
-        "SELECT count(DISTINCT stream) AS streams, count(*) AS facts FROM parked WHERE consumer = $1", CONSUMER
-    )
+    topics = await read.conn.fetch(_TOPICS, CONSUMER)
+    parked = await read.conn.fetchrow(_PARKED, CONSUMER)
     return json_answer(
         {
-            "freshness": read.freshness.model_dump(),
+            **AsOf(read.today, None).answered(read),
             "topics": [dict(row) for row in topics],
             "parked_streams": parked["streams"],
             "parked_facts": parked["facts"],
         }
     )
+
+
+_TOPICS: Final = f"{BEHIND.format(consumer='$1')} ORDER BY topic"
+_PARKED: Final = "SELECT count(DISTINCT stream) AS streams, count(*) AS facts FROM parked WHERE consumer = $1"
