@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import httpx
-from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi import APIRouter, Depends, FastAPI, Path, Response
 from pydantic import BaseModel, Field
 
 from services.kernel.bulk import BulkKind, bulk_router
@@ -24,6 +24,7 @@ ROLES = {
     "admin": frozenset({"mark.write", "import.run", "log.read", "report.read"}),
     "reader": frozenset({"report.read"}),
 }
+NAME = "^[A-Za-z0-9-]{1,40}$"
 MARKS = BulkKind(name="marks", row=MarkRow, command_of=mark_of, domain=TALLIES, batch_max=10)
 
 
@@ -32,7 +33,7 @@ class MarkBody(BaseModel):
 
     mark: str = Field(max_length=50, examples=["first"])
     branch: str = Field(default="B010", pattern="^[A-Z0-9][A-Z0-9-]{0,15}$")
-    after: str | None = None
+    after: str | None = Field(default=None, pattern=NAME)
     limit: int = Field(default=100, ge=0, le=1000)
 
 
@@ -41,7 +42,7 @@ def tally_router() -> APIRouter:
 
     @router.post("/tallies/{tally}/marks", status_code=201, dependencies=[allow("mark.write")])
     async def mark(
-        tally: str,
+        tally: Annotated[str, Path(pattern=NAME)],
         body: MarkBody,
         meta: Annotated[Meta, Depends(meta_of)],
         store: Annotated[Store, Depends(store_of)],
