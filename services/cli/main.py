@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from services.cli import parked, schemas, tail, token, topics
+from services.cli import parked, republish, schemas, tail, token, topics
 from services.cli.screen import EXPECTED, explained, fail
 
 _HELP: Final = """
@@ -54,4 +54,5 @@ app.command("token")(token.token)
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.add_typer(parked.app, name="parked")
+app.command("republish")(republish.republish)
 app.command("schemas")(schemas.schemas)

@@ -19,9 +19,11 @@ METRICS = {"Counter", "Gauge", "Histogram", "Summary", "Info"}
 # What a metric counts or measures in: the last word of its name. Base units only, so never milliseconds.
 UNITS = {
     "seconds", "bytes", "ratio", "total", "facts", "rows", "connections", "streams", "records", "commands", "accounts",
-    "items", "minor",
-    "leader", "ready", "up",  # Yes or no, as 1 or 0.
+    "items", "minor", "snapshots",
 }  # fmt: skip
+# Yes or no, as 1 or 0; and what may be said of a count after its unit: facts_behind.
+STATES = {"leader", "ready", "up", "broken"}
+OF_UNITS = {"behind", "missing", "parked", "waiting"}
 UNBOUNDED = {
     "id",
     "account",
@@ -100,6 +102,11 @@ def test_every_fact_says_what_it_means_and_has_a_sample(known: Registered) -> No
     assert (golden.FOLDER / f"{known.wire}.json").exists(), f"{known.wire}: run `make golden`"
 
 
+def ends_in_a_unit(name: str) -> bool:
+    *_, before, last = name.split("_")
+    return last in UNITS | STATES or (last in OF_UNITS and before in UNITS)
+
+
 def test_metrics_are_named_alike() -> None:
     found: list[str] = []
     for path in sources("services/**/*.py", "deploy/**/*.py"):
@@ -113,8 +120,8 @@ def test_metrics_are_named_alike() -> None:
                 found.append(f"{where}: {name} does not begin with openitem_")
             if kind == "Counter" and not name.endswith("_total"):
                 found.append(f"{where}: {name} is a counter: end it in _total")
-            if kind != "Info" and name.rpartition("_")[2] not in UNITS:
-                found.append(f"{where}: {name} ends in no unit; known are {sorted(UNITS)}")
+            if kind != "Info" and not ends_in_a_unit(name):
+                found.append(f"{where}: {name} ends in no unit; known are {sorted(UNITS | STATES)}")
             if unbounded := set(_labels(call)) & UNBOUNDED:
                 found.append(f"{where}: {name} has a label without a bound: {unbounded}; log it instead")
     assert not found, "\n".join(found)

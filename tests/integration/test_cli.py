@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from select import select
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 import msgspec
@@ -21,8 +21,10 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from events import codec, golden
 from events.registry import REGISTRY
 from events.topics import SERVICES, topic_of
+from services.kernel.outbox import open_outbox
 from services.kernel.parking import park
 from services.kernel.sift import HOLE, WAITS, Arrived, Parking
+from tests.support.facts import account_fact, append, store_of, stream_of
 
 MakeDatabase = Callable[[str], Awaitable[str]]
 SPACE = UUID("6d9dbdb6-5b7b-4f9f-9b5f-0c0d4bbf7f52")
@@ -254,3 +256,33 @@ def parking(version: int, code: str, reason: str) -> Parking:
         value=codec.encode(fact),
     )
     return Parking(Arrived(record, envelope.stream, version, None), version, code, reason)
+
+
+class TestRepublish:
+    async def test_the_whole_log_is_sent_again(
+        self, make_database: MakeDatabase, kafka_bootstrap: str, topic_prefix: str
+    ) -> None:
+        database = await make_database("invoice")
+        openitem = Program(kafka=kafka_bootstrap, topic_prefix=topic_prefix, postgres=database, database=database)
+        assert "does not exist" in openitem.run("republish", "invoice", "--yes", status=1)
+        openitem.run("topics", "create")
+        await recorded(database, 25)
+        assert "invoice: 25 facts sent" in openitem.run("republish", "invoice", "--yes")
+        assert "invoice: 25 facts sent" in openitem.run("republish", "invoice", "--yes")
+        shown = lines(openitem.run("tail", "--from-beginning", "--no-follow", "--json"))
+        assert sorted(line["seq"] for line in shown) == sorted([*range(1, 26)] * 2)
+        assert len({line["event_id"] for line in shown}) == 25
+
+    def test_it_asks_first(self, postgres_url: str, kafka_bootstrap: str) -> None:
+        openitem = Program(kafka=kafka_bootstrap, postgres=postgres_url)
+        assert "Send all facts of payment again?" in openitem.run("republish", "payment", status=1)
+
+
+async def recorded(database: str, count: int) -> None:
+    """Record facts and give them their seq, as a relay does that then loses its Kafka."""
+    async with store_of(database) as store:
+        for _ in range(count):
+            account = uuid4()
+            await append(store, {stream_of(account): (0, [account_fact(account, 1)])})
+    async with open_outbox(database) as outbox:
+        assert len(await outbox.take(count)) == count
