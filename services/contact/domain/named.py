@@ -22,7 +22,7 @@ class NoItems(Refused):
 class ItemOfOtherAccount(Refused):
     """The item is another account's."""
 
-    code = "item_of_other_account"
+    code = "contact_item_of_other_account"
     kind = Kind.INVALID
 
 

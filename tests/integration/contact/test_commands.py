@@ -184,7 +184,7 @@ async def test_if_match_holds_a_command_against_the_version_its_sender_saw(door:
     ("path", "body", "status", "code", "field"),
     [
         ("/attempts", attempt(channel="letter", outcome="no_answer"), 422, "attempt_outcome_impossible", "outcome"),
-        ("/attempts", attempt(item_ids=[str(DALLAS)]), 422, "item_of_other_account", "item_ids"),
+        ("/attempts", attempt(item_ids=[str(DALLAS)]), 422, "contact_item_of_other_account", "item_ids"),
         ("/attempts", attempt(item_ids=[], account_id=str(UUID(int=99))), 404, "account_not_known", "account_id"),
         ("/promises", promise(item_ids=[str(UUID(int=99))]), 404, "item_not_known", "item_ids"),
         ("/promises", promise(amount="1000.01"), 409, "promise_above_open", "amount"),
@@ -192,7 +192,7 @@ async def test_if_match_holds_a_command_against_the_version_its_sender_saw(door:
         ("/promises", promise(currency="EUR"), 422, "contact_currency_differs", "currency"),
         ("/promises", promise(promised_on="2026-03-01"), 422, "promise_date_before_made", "promised_on"),
         ("/disputes", dispute(amount="1.001"), 422, "amount_invalid", "amount"),
-        ("/disputes", dispute(account_id=str(UUID(int=2))), 422, "item_of_other_account", "account_id"),
+        ("/disputes", dispute(account_id=str(UUID(int=2))), 422, "contact_item_of_other_account", "account_id"),
         ("/follow-ups", follow_up(due_on="2026-03-01"), 422, "follow_up_due_before_scheduled", "due_on"),
     ],
 )
