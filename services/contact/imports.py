@@ -19,7 +19,7 @@ from services.contact.domain.attempt import LogAttempt
 from services.contact.domain.dispute import OpenDispute, ResolveDispute
 from services.contact.domain.promise import GRACE_DAYS, THRESHOLD_PCT, MakePromise
 from services.contact.handlers import DOMAIN
-from services.contact.rim import ITEMS_MAX, RowOwner
+from services.contact.rim import ITEMS_MAX, RowOwner, happened
 from services.kernel.bulk import BulkKind
 from services.kernel.errors import Kind, Refused
 from services.kernel.rim import money
@@ -85,33 +85,38 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def import_dispute(row: DisputeRow, _actor: str) -> OpenDispute:
-    """Errors: AmountInvalid."""
+    """Errors: AmountInvalid, DateAhead."""
     return OpenDispute(
         dispute_id=row.dispute_id,
         item_id=row.item_id,
         account_id=row.account_id,
         amount=money(row.amount, row.currency),
         reason=row.reason,
-        opened_on=row.opened_on,
+        opened_on=happened(row.opened_on, "opened_on"),
         owner=row.owner,
         historic=True,
     )
 
 
 def import_resolution(row: ResolutionRow, _actor: str) -> ResolveDispute:
-    """Errors: AmountInvalid."""
+    """Errors: AmountInvalid, DateAhead."""
     upheld = None if row.upheld is None else money(row.upheld, row.currency, "upheld")
-    return ResolveDispute(dispute_id=row.dispute_id, outcome=row.outcome, resolved_on=row.resolved_on, upheld=upheld)
+    return ResolveDispute(
+        dispute_id=row.dispute_id,
+        outcome=row.outcome,
+        resolved_on=happened(row.resolved_on, "resolved_on"),
+        upheld=upheld,
+    )
 
 
 def import_promise(row: PromiseRow, _actor: str) -> MakePromise:
-    """Errors: AmountInvalid, ItemIdsInvalid."""
+    """Errors: AmountInvalid, ItemIdsInvalid, DateAhead."""
     return MakePromise(
         promise_id=row.promise_id,
         account_id=row.account_id,
         item_ids=_ids(row.item_ids),
         amount=money(row.amount, row.currency),
-        made_on=row.made_on,
+        made_on=happened(row.made_on, "made_on"),
         promised_on=row.promised_on,
         grace_days=row.grace_days,
         threshold_pct=row.threshold_pct,
@@ -121,13 +126,13 @@ def import_promise(row: PromiseRow, _actor: str) -> MakePromise:
 
 
 def import_attempt(row: AttemptRow, _actor: str) -> LogAttempt:
-    """Errors: ItemIdsInvalid."""
+    """Errors: ItemIdsInvalid, DateAhead."""
     return LogAttempt(
         attempt_id=row.attempt_id,
         account_id=row.account_id,
         channel=row.channel,
         outcome=row.outcome,
-        attempted_on=row.attempted_on,
+        attempted_on=happened(row.attempted_on, "attempted_on"),
         item_ids=_ids(row.item_ids),
         person_id=row.person_id,
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.contact.notes import NOTE_MAX
+from services.kernel.errors import Kind, Refused
 from services.kernel.meta import Meta
 
 ITEMS_MAX: Final = 500  # Of one promise, attempt or follow-up: a statement to a large customer has some hundred lines.
@@ -26,9 +27,27 @@ def today() -> date:
     return now().date()
 
 
+class DateAhead(Refused):
+    """Nothing that lies in the future has happened."""
+
+    code = "contact_date_ahead"
+    kind: ClassVar[Kind] = Kind.INVALID
+
+
+def _is_ahead(on: date) -> bool:
+    return on > today() + _AHEAD
+
+
 def _not_ahead(on: date) -> date:
-    if on > today() + _AHEAD:
+    if _is_ahead(on):
         raise ValueError("lies in the future")
+    return on
+
+
+def happened(on: date, field: str) -> date:
+    """The day an imported row names. Errors: DateAhead."""
+    if _is_ahead(on):
+        raise DateAhead("lies in the future", field=field)
     return on
 
 

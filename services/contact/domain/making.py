@@ -16,6 +16,7 @@ from services.contact.domain.evolving import evolve_promise
 from services.contact.domain.named import CurrencyDiffers, NoItems, SeveralBranches, in_order, require_positive
 from services.contact.domain.promise import (
     GRACE_DAYS_MAX,
+    PROMISED_DAYS_MAX,
     GraceOutOfRange,
     MakePromise,
     Promise,
@@ -23,6 +24,7 @@ from services.contact.domain.promise import (
     PromiseAboveOpen,
     PromiseChanged,
     PromisedBeforeMade,
+    PromisedTooFar,
     Received,
     ThresholdOutOfRange,
     cancelled_as,
@@ -39,9 +41,9 @@ def make_promise(
     """The promise, what already counts towards it, and the end of those it takes the place of.
 
     Shapes   `beside` are the promises on record that cover one of the items; facts on their streams and its own.
-    Errors   in this order: NoItems, AmountNotPositive, PromisedBeforeMade, GraceOutOfRange, ThresholdOutOfRange,
-             ItemNotKnown, ItemOfOtherAccount, SeveralBranches, CurrencyDiffers, PromiseChanged, then PromiseAboveOpen,
-             or PromiseAboveBilled for history.
+    Errors   in this order: NoItems, AmountNotPositive, PromisedBeforeMade, PromisedTooFar, GraceOutOfRange,
+             ThresholdOutOfRange, ItemNotKnown, ItemOfOtherAccount, SeveralBranches, CurrencyDiffers,
+             PromiseChanged, then PromiseAboveOpen, or PromiseAboveBilled for history.
     Source   domain 2.5: a promise renegotiated before its date is not broken;
              services/contact/decisions/0001-what-counts-towards-a-promise.md
     """
@@ -67,6 +69,8 @@ def _made(command: MakePromise) -> PromiseMade:
     require_positive(command.amount)
     if command.promised_on < command.made_on:
         raise PromisedBeforeMade("promised for a day before it was made", field="promised_on", made_on=command.made_on)
+    if (command.promised_on - command.made_on).days > PROMISED_DAYS_MAX:
+        raise PromisedTooFar("promised for a day more than ten years ahead", field="promised_on")
     if not 0 <= command.grace_days <= GRACE_DAYS_MAX:
         raise GraceOutOfRange(f"0 to {GRACE_DAYS_MAX} days", field="grace_days")
     if not 1 <= command.threshold_pct <= 100:

@@ -19,6 +19,7 @@ from services.kernel.errors import Kind, Refused, Unknown
 GRACE_DAYS = 3  # A check in the post, and the day it takes to book it.
 GRACE_DAYS_MAX = 90  # Longer is another promise.
 THRESHOLD_PCT = 100
+PROMISED_DAYS_MAX = 3_653  # Ten years: no payment plan is longer, and a slip of the pen in the year is.
 
 Status = Literal["open", "kept", "broken", "cancelled"]
 Ending = PromiseKept | PromiseBroken | PromiseCancelled
@@ -34,6 +35,13 @@ class PromisedBeforeMade(Refused):
     """A promise is about a day to come."""
 
     code = "promise_date_before_made"
+    kind = Kind.INVALID
+
+
+class PromisedTooFar(Refused):
+    """More than ten years after the promise was made."""
+
+    code = "promise_date_too_far"
     kind = Kind.INVALID
 
 

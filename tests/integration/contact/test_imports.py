@@ -89,15 +89,17 @@ async def test_a_bad_row_is_named_and_the_good_ones_land(door: FrontDoor) -> Non
         DISPUTES[0] | {"reason": "SCP"},
         DISPUTES[1] | {"reason": "no such reason"},
         DISPUTES[1] | {"amount": "12,50"},
+        DISPUTES[1] | {"opened_on": "9999-12-31"},
     ]
     summary, rejected = await door.import_("disputes", rows)
-    assert (summary["landed"], summary["rejected"]) == (1, 5)
+    assert (summary["landed"], summary["rejected"]) == (1, 6)
     assert [(r["row"], r["field"], r["code"]) for r in sorted(rejected, key=lambda r: r["row"])] == [
         (2, "amount", "dispute_above_billed"),
         (3, "item_id", "item_not_known"),
         (4, "dispute_id", "dispute_changed"),
         (5, "reason", "row_field_invalid"),
         (6, "amount", "amount_invalid"),
+        (7, "opened_on", "contact_date_ahead"),
     ]
     _, rejected = await door.import_("promises", [PROMISES[0] | {"item_ids": "not-an-id"}])
     assert [(r["field"], r["code"]) for r in rejected] == [("item_ids", "item_ids_invalid")]
