@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 from collections.abc import Callable
@@ -40,10 +41,17 @@ def read_settings(kind: type[S], service: str) -> S:
     except ValidationError as error:
         lines = [f"OPENITEM_{'_'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in error.errors()]
         raise SettingsInvalid("\n".join(lines)) from None
+    wrong: list[str] = []
     try:
         key_source(settings.jwks)
     except ValueError as error:
-        raise SettingsInvalid(str(error)) from None
+        wrong.append(str(error))
+    if settings.log_level.upper() not in logging.getLevelNamesMapping():
+        wrong.append(f"OPENITEM_LOG_LEVEL: {settings.log_level!r} is no level; write INFO, WARNING or another")
+    if settings.pool_max < 1 or settings.body_bytes_max < 1:
+        wrong.append("OPENITEM_POOL_MAX, OPENITEM_BODY_BYTES_MAX: at least 1")
+    if wrong:
+        raise SettingsInvalid("\n".join(wrong))
     return settings
 
 

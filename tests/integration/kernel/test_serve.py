@@ -117,6 +117,8 @@ def test_a_port_somebody_has_is_named(processes: Processes, environment: dict[st
     [
         ("OPENITEM_JWKS", "http://issuer.test/keys", "https"),
         ("OPENITEM_POOL_MAX", "many", "OPENITEM_POOL_MAX: Input should be a valid integer"),
+        ("OPENITEM_POOL_MAX", "0", "OPENITEM_POOL_MAX"),
+        ("OPENITEM_LOG_LEVEL", "LOUD", "OPENITEM_LOG_LEVEL"),
         ("OPENITEM_ISSUER", None, "OPENITEM_ISSUER: Field required"),
     ],
 )
