@@ -9,28 +9,32 @@ from typing import Final
 from services.kernel.delivery import Delivered
 from services.kernel.meta import ALL
 from services.kernel.store import Conn
-from services.projections import metrics
+from services.projections import metrics, schema
 from services.projections.deltas import Receipt
 from services.projections.fold import earlier_receipts, fold, folded
-from services.projections.schema import LIVE
 from services.projections.writer import write
 
 CONSUMER: Final = "projections"
-# Shared by whoever writes to the read models, taken alone by a rebuild that swaps them and, for a moment, by whoever
-# begins a snapshot: after that moment every writer knows of it. Any constant will do.
+# Shared by whoever writes to the read models, and taken alone, for a moment, by whoever begins a snapshot: after that
+# moment every writer knows of it. Any constant will do.
 WRITERS: Final = 5_201_731
 
 _BEGIN: Final = """
 SELECT set_config('openitem.branches', $1, true), set_config('search_path', $2, true),
-       pg_advisory_xact_lock_shared($3)
+       pg_advisory_xact_lock_shared($3), (SELECT hash FROM public.model_schema) AS built
 """
 _RECEIPTS: Final = "SELECT item_id, issued_on, method FROM open_item WHERE item_id = ANY ($1) AND kind = 'receipt'"
 
 
 async def handler(conn: Conn, batch: Sequence[Delivered]) -> None:
-    """Fold a batch into the live read models. Errors: as Postgres has them; no fact is refused."""
+    """Fold a batch into the live read models.
+
+    Errors   SchemaDiffers, which stops the worker: a rebuild by a newer program swapped other tables in.
+    """
     with metrics.BATCH_SECONDS.time():
-        await conn.execute(_BEGIN, ALL, f"{LIVE}, public", WRITERS)
+        begun = await conn.fetchrow(_BEGIN, ALL, f"{schema.LIVE}, public", WRITERS)
+        assert begun is not None
+        schema.compare(begun["built"])
         await project(conn, batch)
 
 

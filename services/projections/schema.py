@@ -6,6 +6,7 @@ They are no migrations, because nothing in them is of record: another definition
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ def definition() -> str:
     return "\n".join(path.read_text() for path in sorted(MODELS.glob("*.sql")))
 
 
+@cache
 def definition_hash() -> str:
     """Tells one definition from another."""
     return hashlib.sha256(definition().encode()).hexdigest()
@@ -61,5 +63,10 @@ async def remember(conn: Conn) -> None:
 
 async def check(conn: Conn) -> None:
     """Refuse to go on with tables of another definition. Errors: SchemaDiffers."""
-    if await conn.fetchval("SELECT hash FROM model_schema") != definition_hash():
+    compare(await conn.fetchval("SELECT hash FROM model_schema"))
+
+
+def compare(built: str | None) -> None:
+    """The same with the hash that the tables were built from."""
+    if built != definition_hash():
         raise SchemaDiffers("the read models were built from another definition: run `openitem rebuild`")

@@ -1,0 +1,121 @@
+"""Builds all read models anew from the event stores, beside the live ones, and puts them in their place.
+
+The live ones answer and go on growing meanwhile. The swap waits for the batch in flight, folds what has come since, and
+renames the schemas, all in one transaction; a crash at any moment leaves the live ones as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import asyncpg
+import structlog
+
+from events.topics import PARTITIONS, SERVICES
+from services.kernel.meta import ALL
+from services.kernel.settings import Settings, database_url
+from services.kernel.store import Conn
+from services.projections import schema
+from services.projections.project import CONSUMER
+from services.projections.replay import Replay, Source
+
+# `done` of `total` facts of a service are looked at; total grows while facts come in.
+Progress = Callable[[str, int, int], None]
+
+BESIDE: Final = "rebuild"
+_OLD: Final = "replaced"
+_REBUILDS: Final = 5_201_733  # One rebuild at a time. Any constant will do.
+_CLOSE: Final = 5_000  # Facts that may be left for the swap, during which the live models stand still: about a second.
+_ROUNDS_MAX: Final = 50  # Of catching up. After that facts come faster than they are folded, and the swap takes longer.
+_SWAPS_MAX: Final = 5  # Tries: the live consumer takes the same locks in another order, and one of two has to give way.
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class RebuildRunning(Exception):
+    """Another rebuild is at work."""
+
+
+async def rebuild(settings: Settings, progress: Progress | None = None) -> dict[str, int]:
+    """Rebuild the read models of the system that `settings` name; answers how many facts of each service are in them.
+
+    Errors   RebuildRunning, CannotFold; those of Postgres. Nothing has changed then.
+    Holds    the new tables equal the live ones, where the program that folds is the same. Facts that are parked stay
+             parked; those somebody decided to drop stay dropped.
+    """
+    sources = {service: database_url(settings.postgres, service) for service in SERVICES}
+    live = settings.database or database_url(settings.postgres, "projections")
+    return await rebuild_from(live, sources, settings.topics(), progress)
+
+
+async def rebuild_from(
+    live: str, sources: Mapping[str, str], topics: Mapping[str, str], progress: Progress | None = None
+) -> dict[str, int]:
+    """The same with the URLs of the databases, and the topic of each service."""
+    conn = await asyncpg.connect(live, server_settings={"openitem.branches": ALL, "synchronous_commit": "off"})
+    opened: list[Source] = []
+    try:
+        if not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _REBUILDS):
+            raise RebuildRunning("another rebuild is at work")
+        for service, url in sources.items():
+            opened.append(await Source.open(service, url))
+        await _drop(conn, BESIDE)
+        async with conn.transaction():
+            await schema.build(conn, BESIDE)
+        await _know_partitions(conn, topics)
+        replay = await Replay.begin(conn, BESIDE, opened, topics, progress or _silent)
+        for _ in range(_ROUNDS_MAX):
+            if await replay.catch_up() < _CLOSE:
+                break
+        await _swap(conn, replay)
+        await _drop(conn, _OLD)
+        return replay.done
+    finally:
+        for source in opened:
+            await source.close()
+        await conn.close()  # And with it the advisory lock and what was noted in temporary tables.
+
+
+async def _swap(conn: Conn, replay: Replay) -> None:
+    attempt = 1
+    while True:
+        mark = replay.mark()
+        try:
+            async with conn.transaction():
+                # Every batch moves its partitions' positions first thing: none is in flight now, and none begins.
+                await conn.execute(_STAND_STILL, CONSUMER)
+                await replay.finish()
+                await conn.execute(f"ALTER SCHEMA {schema.LIVE} RENAME TO {_OLD}")
+                await conn.execute(f"ALTER SCHEMA {BESIDE} RENAME TO {schema.LIVE}")
+                await schema.remember(conn)
+            log.info("read_models_swapped", facts=replay.done)
+            return
+        except asyncpg.DeadlockDetectedError:
+            if attempt == _SWAPS_MAX:
+                raise
+            attempt += 1
+            replay.back_to(mark)
+
+
+async def _know_partitions(conn: Conn, topics: Mapping[str, str]) -> None:
+    """A row per partition, so that there is something to lock even where no worker ever ran."""
+    await conn.execute(_PARTITIONS, CONSUMER, list(topics.values()), PARTITIONS)
+
+
+async def _drop(conn: Conn, name: str) -> None:
+    await conn.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
+def _silent(service: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+_PARTITIONS: Final = """
+INSERT INTO consumer_position (consumer, topic, partition, next_offset, last_seq)
+SELECT $1, topic, partition, 0, 0 FROM unnest($2::text[]) AS topic, generate_series(0, $3::int - 1) AS partition
+ON CONFLICT DO NOTHING
+"""
+_STAND_STILL: Final = """
+SELECT FROM consumer_position WHERE consumer = $1 ORDER BY topic, partition FOR UPDATE
+"""

@@ -1,0 +1,198 @@
+"""A rebuild equals what was live, whatever goes on while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from random import Random
+
+import asyncpg
+import pytest
+
+from events.topics import SERVICES
+from services.projections import replay as replaying
+from services.projections import schema
+from services.projections.rebuild import RebuildRunning, rebuild_from
+from services.projections.replay import CannotFold
+from tests.conftest import MakeDatabase
+from tests.support.event_stores import TOPICS, Kafka, Live, record
+from tests.support.histories import history
+from tests.support.read_models import dump, reader
+
+
+class System:
+    def __init__(self, live: str, stores: dict[str, str], conn: asyncpg.Connection, look: asyncpg.Connection) -> None:
+        self.live = live
+        self.stores = stores
+        self.kafka = Kafka()
+        self.consumer = Live(conn, self.kafka)
+        self.look = look
+
+    async def rebuild(self, progress: object = None) -> dict[str, int]:
+        return await rebuild_from(self.live, self.stores, TOPICS, progress)  # type: ignore[arg-type]
+
+    async def versions(self) -> dict[str, int]:
+        return {r["stream"]: r["version"] for r in await self.look.fetch("SELECT stream, version FROM consumer_stream")}
+
+    async def parked(self) -> set[tuple[str, int]]:
+        return {tuple(row) for row in await self.look.fetch("SELECT stream, stream_version FROM parked")}
+
+
+@pytest.fixture
+async def system(make_database: MakeDatabase) -> AsyncIterator[System]:
+    live = await make_database("projections")
+    stores = {service: await make_database(service) for service in SERVICES}
+    async with reader(live) as conn, reader(live) as look:
+        yield System(live, stores, conn, look)
+
+
+async def test_it_equals_what_was_live(system: System) -> None:
+    books = history(Random(7), 300)
+    await record(system.stores, books.log)
+    system.kafka.send(books.log)
+    await system.consumer.drain()
+    before, versions = await dump(system.look), await system.versions()
+    told: list[tuple[str, int, int]] = []
+    done = await system.rebuild(lambda *step: told.append(step))
+    assert await dump(system.look) == before
+    assert await system.versions() == versions
+    assert sum(done.values()) == len(books.log)
+    assert {(name, done[name], done[name]) for name in SERVICES} <= set(told)
+    assert not await system.look.fetchval("SELECT 1 FROM pg_namespace WHERE nspname IN ('rebuild', 'replaced')")
+
+
+async def test_from_nothing_and_then_everything_kafka_delivers_is_a_repeat(system: System) -> None:
+    books = history(Random(8), 200)
+    await record(system.stores, books.log)
+    await system.rebuild()
+    rebuilt = await dump(system.look)
+    system.kafka.send(books.log)
+    await system.consumer.drain()
+    assert await dump(system.look) == rebuilt
+    assert len(rebuilt["movement"]) > 50
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_while_facts_come_in(system: System, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written before, during and after; consumed in small steps all the time; nothing is lost or counted twice."""
+    monkeypatch.setattr(replaying, "_BATCH", 50)
+    books = history(Random(seed), 300)
+    log, half = books.log, len(books.log) // 3
+    await record(system.stores, log[:half])
+    system.kafka.send(log[:half])
+    await system.consumer.round()
+    rebuilt = asyncio.Event()
+
+    async def business() -> None:
+        for at in range(half, len(log), 25):
+            await record(system.stores, log[at : at + 25])
+            system.kafka.send(log[at : at + 25])
+            await asyncio.sleep(0.01)
+
+    async def worker() -> None:
+        while not rebuilt.is_set():
+            await system.consumer.round(most=3)
+            await asyncio.sleep(0)
+
+    trading, working = asyncio.create_task(business()), asyncio.create_task(worker())
+    await system.rebuild()
+    await trading
+    await system.rebuild()
+    rebuilt.set()
+    await working
+    await system.consumer.drain()
+    grown = await dump(system.look)
+    await system.rebuild()
+    assert await dump(system.look) == grown
+    assert len(await system.versions()) == len({known.envelope.stream for known in log})
+
+
+async def test_what_is_parked_stays_parked_and_out(system: System) -> None:
+    books = history(Random(9), 200)
+    await record(system.stores, books.log)
+    system.kafka.send(books.log)
+    receipt = next(k.envelope.stream for k in books.log if k.envelope.stream.startswith("receipt"))
+    system.kafka.spoil(receipt, 1)
+    await system.consumer.drain()
+    before, parked = await dump(system.look), await system.parked()
+    assert (receipt, 1) in parked
+    await system.rebuild()
+    assert await dump(system.look) == before
+    assert await system.parked() == parked
+    assert receipt not in await system.versions()
+
+
+async def test_what_somebody_dropped_stays_dropped(system: System) -> None:
+    books = history(Random(10), 200)
+    await record(system.stores, books.log)
+    system.kafka.send(books.log)
+    await system.consumer.drain()
+    stream = next(k.envelope.stream for k in books.log if k.envelope.stream.startswith("attempt"))
+    async with system.look.transaction():
+        await system.look.execute(
+            "INSERT INTO parked_dropped (parked_id, consumer, stream, stream_version, event_id, topic, partition,"
+            " kafka_offset, headers, value, code, reason, attempts, parked_at, dropped_by, why)"
+            " VALUES (1, 'projections', $1, 1, '', '', 0, 0, '[]', '', '', '', 0, now(), 'ann', 'wrong')",
+            stream,
+        )
+    before = await dump(system.look)
+    await system.rebuild()
+    after = await dump(system.look)
+    assert len(before["timeline"]) - len(after["timeline"]) == 1
+
+
+async def test_it_refuses_to_lose_what_is_live(system: System) -> None:
+    """The event store has a fact that cannot be read, and the live models hold it: somebody has to look first."""
+    books = history(Random(11), 60)
+    system.kafka.send(books.log)
+    await system.consumer.drain()
+    await record(system.stores, books.log)
+    conn = await asyncpg.connect(system.stores["invoice"])
+    await conn.execute("ALTER TABLE events DISABLE TRIGGER events_are_final")
+    await conn.execute("UPDATE events SET data = '{}' WHERE position = (SELECT max(position) FROM events)")
+    await conn.close()
+    before = await dump(system.look)
+    with pytest.raises(CannotFold):
+        await system.rebuild()
+    assert await dump(system.look) == before
+
+
+async def test_one_at_a_time(system: System) -> None:
+    books = history(Random(12), 50)
+    await record(system.stores, books.log)
+    results = await asyncio.gather(system.rebuild(), system.rebuild(), return_exceptions=True)
+    assert {type(result) for result in results} == {dict, RebuildRunning}
+
+
+async def test_a_rebuild_that_was_killed_leaves_the_live_ones_and_can_be_begun_again(system: System) -> None:
+    books = history(Random(13), 150)
+    await record(system.stores, books.log)
+    system.kafka.send(books.log)
+    await system.consumer.drain()
+    before = await dump(system.look)
+
+    def die(service: str, done: int, total: int) -> None:
+        if service == "payment" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await system.rebuild(die)
+    assert await dump(system.look) == before
+    await system.rebuild()
+    assert await dump(system.look) == before
+
+
+async def test_a_worker_of_another_definition_stops_and_a_rebuild_mends_it(system: System) -> None:
+    books = history(Random(14), 30)
+    await record(system.stores, books.log)
+    system.kafka.send(books.log)
+    owner = await asyncpg.connect(system.live)
+    await owner.execute("UPDATE model_schema SET hash = 'of another program'")
+    with pytest.raises(schema.SchemaDiffers, match="openitem rebuild"):
+        await system.consumer.drain()
+    assert await owner.fetchval("SELECT count(*) FROM live.movement") == 0
+    await system.rebuild()
+    await schema.check(owner)
+    await system.consumer.drain()
+    assert await owner.fetchval("SELECT count(*) FROM live.movement") > 0
+    await owner.close()
