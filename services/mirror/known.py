@@ -71,10 +71,9 @@ async def items_of_account(conn: Conn, account_id: UUID, *, open_only: bool = Tr
     return [_item(row) for row in rows]
 
 
-async def timezones_of(conn: Conn, branches: Collection[str]) -> dict[str, str]:
-    """The IANA time zone of each branch that is known and visible."""
-    rows = await conn.fetch(_TIMEZONES, sorted(set(branches)))
-    return {row["branch"]: row["timezone"] for row in rows}
+async def all_timezones(conn: Conn) -> dict[str, str]:
+    """The IANA time zone of every branch that is known and visible."""
+    return {row["branch"]: row["timezone"] for row in await conn.fetch("SELECT branch, timezone FROM mirror_branch")}
 
 
 def _item(row: asyncpg.Record) -> KnownItem:
@@ -99,4 +98,3 @@ _ITEMS: Final = """
 SELECT item_id, invoice_id, branch, account_id, job_id, issued_on, due_on, currency, number, voided, open_minor
 FROM mirror_item WHERE {where}
 """
-_TIMEZONES: Final = "SELECT branch, timezone FROM mirror_branch WHERE branch = ANY ($1::text[])"

@@ -6,7 +6,7 @@ earns its share of both. A receipt counts once: the agency's own remittance is n
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import ClassVar, Final
 from uuid import UUID, uuid5
@@ -62,7 +62,8 @@ class ReportRecovery(Dated, frozen=True, kw_only=True):
 class CountPayment(msgspec.Struct, frozen=True, kw_only=True):
     """A receipt's money was applied to an item, or taken off it again (`change` below zero), says the payment service.
 
-    `placements` have or had the item; those that the money came after, where it was applied.
+    `on` is when, `received_on` the receipt's deposit date: the agency earns on what came in while it had the item.
+    `placements` have or had the item; where money was applied, only those on record before it.
     """
 
     event_id: UUID
@@ -70,6 +71,8 @@ class CountPayment(msgspec.Struct, frozen=True, kw_only=True):
     item_id: UUID
     change: Money
     on: date
+    recorded_at: datetime
+    received_on: date | None = None
     placements: tuple[UUID, ...] = ()
 
     @property
@@ -165,7 +168,8 @@ def _share(left: int, placement: Placement, before: Money, command: CountPayment
     if left < 0:
         return -min(-left, max(0, before.minor))
     ended_on = placement.ended.effective_on if placement.ended is not None else None
-    while_placed = placement.placed.effective_on <= command.on and (ended_on is None or command.on <= ended_on)
+    received_on = command.received_on or command.on
+    while_placed = placement.placed.effective_on <= received_on and (ended_on is None or received_on <= ended_on)
     return left if while_placed and not placement.remitted(command.receipt_id) else 0
 
 

@@ -10,19 +10,19 @@ import pytest
 from events.invoice import AccountOpened
 from events.money import Money
 from events.payment import ItemChanged, ItemOpened
+from services.kernel.delivery import Delivered
 from services.kernel.store import Pool, open_pool
 from services.mirror.fold import keep
 from services.mirror.known import KnownItem, accounts_of, items_of, items_of_account
 from tests.conftest import MakeDatabase
+from tests.support.delivery import delivered
 from tests.unit.mirror.test_fold import (
     ACCOUNT,
     DAY,
     INVOICE,
     ITEM,
-    Delivered,
     account,
     credited,
-    delivered,
     issued,
     usd,
     voided,

@@ -1,17 +1,15 @@
 """The pure half of the mirror's fold: one row per key, whatever the batch repeats."""
 
-from datetime import UTC, date, datetime
-from typing import NamedTuple
-from uuid import UUID, uuid4
+from datetime import date
+from uuid import UUID
 
-from events.codec import wire_of
-from events.envelope import Envelope, Fact
+from events.envelope import Fact
 from events.invoice import AccountChanged, AccountOpened, CreditNoteIssued, InvoiceIssued, InvoiceVoided
 from events.item import Item
 from events.money import Money
 from events.payment import ItemChanged, ItemOpened
 from services.mirror.fold import rows_of
-from tests.support.scenario import stream_of
+from tests.support.delivery import delivered
 
 DAY = date(2025, 3, 1)
 ACCOUNT = UUID(int=1)
@@ -23,27 +21,6 @@ ITEM = Item(
 
 def usd(minor: int) -> Money:
     return Money(minor, "USD")
-
-
-class Delivered(NamedTuple):
-    envelope: Envelope
-    fact: Fact
-
-
-def delivered(fact: Fact, version: int) -> Delivered:
-    envelope = Envelope(
-        event_id=uuid4(),
-        type=wire_of(fact),
-        source="/openitem/test",
-        stream=stream_of(fact),
-        stream_version=version,
-        seq=version,
-        recorded_at=datetime(2025, 3, 1, tzinfo=UTC),
-        actor="tests",
-        branch=fact.branch,
-        correlation_id="c",
-    )
-    return Delivered(envelope, fact)
 
 
 def issued(total: int = 100_00, retainage: int = 10_00) -> Fact:

@@ -1,0 +1,32 @@
+"""Carry out commands of the escalation service, and read one of its streams. The only place a transaction opens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from services.escalation.domain import RULES, Command
+from services.escalation.domain.state import State
+from services.escalation.prepare import prepare
+from services.kernel.commands import Domain, carry_out
+from services.kernel.errors import Unknown
+from services.kernel.meta import Branches, Cause, Meta
+from services.kernel.store import Loaded, Recorded, Store, Streams
+
+DOMAIN: Final[Domain[Command, State]] = replace(RULES, prepare=prepare)
+
+
+async def handle(store: Store, meta: Meta, command: Command) -> Recorded:
+    """Carry out one command. Errors: what the domain refuses, and those of `Store.execute`."""
+    return await carry_out(store, meta, DOMAIN, command)
+
+
+async def look(store: Store, branches: Branches, stream: str) -> Loaded[State]:
+    """The state of a stream that exists. Errors: Unknown, also where the caller may not see it."""
+    async with store.pool.acquire() as conn, conn.transaction(readonly=True):
+        streams = Streams(conn, Meta(actor="", cause=Cause(""), branches=branches))
+        await streams.earlier()  # Limits the transaction to these branches.
+        loaded = await streams.load(stream, DOMAIN.evolve, DOMAIN.initial)
+    if loaded.version == 0:
+        raise Unknown("no such thing, or not in your branches")
+    return loaded
