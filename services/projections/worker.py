@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import Final
 
+import asyncpg
 import structlog
 
 from events.topics import SERVICES
 from services.kernel.delivery import ConsumerSpec, Running, Timer
 from services.kernel.law_metrics import LAW_BROKEN
 from services.kernel.meta import ALL
+from services.kernel.serve import EXIT_SETTINGS, read_settings
+from services.kernel.settings import Settings
 from services.kernel.store import Pool
+from services.kernel.transient import is_transient
+from services.kernel.worker import run_worker
 from services.projections import schema, snapshots
 from services.projections.laws import Law, laws
 from services.projections.project import CONSUMER, handler
@@ -55,3 +62,33 @@ TIMERS: Final = [
     Timer("laws_thorough", _THOROUGH_S, _thoroughly),
     Timer("snapshots", _SNAPSHOTS_S, _snapshots),
 ]
+
+
+async def refuse_other_definition(settings: Settings) -> None:
+    """Say at once that a rebuild is needed. A database that is away the worker waits for; every batch asks again.
+
+    Errors   SchemaDiffers.
+    """
+    try:
+        conn = await asyncpg.connect(settings.database_url, timeout=5)
+        try:
+            await schema.check(conn)
+        finally:
+            await conn.close()
+    except Exception as error:
+        if not is_transient(error):
+            raise
+
+
+def main() -> None:
+    settings = read_settings(Settings, "projections")
+    try:
+        asyncio.run(refuse_other_definition(settings))
+    except schema.SchemaDiffers as error:
+        sys.stderr.write(f"projections: {error}\n")
+        sys.exit(EXIT_SETTINGS)
+    run_worker(settings, consumers=CONSUMERS, relay=False, timers=TIMERS)
+
+
+if __name__ == "__main__":
+    main()
