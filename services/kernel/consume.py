@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -31,7 +31,7 @@ from services.kernel.lag import Lag
 from services.kernel.position import Lost, Spot
 from services.kernel.retry import retry
 from services.kernel.settings import Settings
-from services.kernel.sift import Reading, read
+from services.kernel.sift import Arrived, Reading, arrive, place
 from services.kernel.store import Pool
 from services.kernel.transient import is_transient
 
@@ -39,12 +39,14 @@ STALLED_S: Final = 60.0  # Facts wait and nothing was committed for so long: sta
 _CONFLICTS_MAX: Final = 5  # Tries in place before a batch counts as failed.
 _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 5.0
+_SLICE: Final = 100  # Records decoded at a stretch, about a millisecond.
 _POLL_MS: Final = 200  # How long a look for records waits; also how soon a stop is seen.
 _TICK_S: Final = 1.0
 _IDENTITY_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
 _STOP_S_MAX: Final = 10.0  # For the batch in flight. After that it is rolled back, which harms nothing.
 _REVOKE_S_MAX: Final = 5.0  # The same when a rebalance takes partitions away: others wait for us.
 
+Delivery: TypeAlias = dict[TopicPartition, list[Arrived]]
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -138,16 +140,22 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         )
         kafka.subscribe(topics=self._topics, listener=self)
         tick_at, failures = 0.0, 0
+        ahead: asyncio.Task[Delivery] | None = None
         try:
             await kafka.start()
             while not self.should_stop:
                 try:
                     if self._settled != self._generation:
+                        # What an earlier assignment brought may lie behind a gap: the fetcher began where Kafka said.
+                        await _end(ahead)
+                        ahead = None
                         await self._settle_in(kafka)
-                    delivery = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self.spec.batch_max)
-                    # What an earlier assignment brought may lie behind a gap: the fetcher began where Kafka said.
+                    delivery = await (ahead or self._read(kafka))
+                    ahead = None
                     if delivery and self._settled == self._generation:
-                        await self._apply(read(delivery, self._spots))
+                        # While Postgres works on this one, the next is read.
+                        ahead = asyncio.create_task(self._read(kafka))
+                        await self._apply(place(delivery, self._spots))
                     if time.monotonic() >= tick_at:
                         tick_at = time.monotonic() + _TICK_S
                         await self._tick(kafka)
@@ -160,9 +168,21 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
                     await self._back_off(error, failures)
         finally:
             self._generation += 1
+            await _end(ahead)
             with suppress(KafkaError, AioKafkaError, OSError, TimeoutError):
                 async with asyncio.timeout(_STOP_S_MAX):
                     await kafka.stop()
+
+    async def _read(self, kafka: AIOKafkaConsumer) -> Delivery:
+        """The next records, decoded. Errors: KafkaError."""
+        delivery: Delivery = {}
+        fetched = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self.spec.batch_max)
+        for tp, records in fetched.items():
+            arrived = delivery[tp] = []
+            for at in range(0, len(records), _SLICE):
+                arrived += [arrive(record) for record in records[at : at + _SLICE]]
+                await asyncio.sleep(0)  # Lets the batch before this one speak to Postgres in between.
+        return delivery
 
     async def _settle_in(self, kafka: AIOKafkaConsumer) -> None:
         """Read the positions of the partitions that are ours now, and seek there.
@@ -270,6 +290,13 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         log.warning("consumer_retries", consumer=self.name, error=repr(error), failures=failures)
         seconds = min(_BACKOFF_S_MAX, _BACKOFF_S_MIN * 2 ** min(failures, 10))
         await self.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311 - only to part rivals
+
+
+async def _end(task: asyncio.Task[Delivery] | None) -> None:
+    """Throw away what is being read."""
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from services.kernel.settings import Settings
 from services.kernel.store import Conn, Store
 
 
-class Delivered(msgspec.Struct, frozen=True):
+class Delivered(msgspec.Struct, frozen=True, gc=False):
     """One fact from a topic, with the envelope that says where it stands in its stream and in its publisher's log."""
 
     envelope: Envelope

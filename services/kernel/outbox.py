@@ -154,20 +154,20 @@ _COLUMNS: Final = """
     e.event_id::text, e.type, e.stream, e.stream_version, e.recorded_at, e.actor, e.branch,
     e.correlation_id, e.causation_id, e.traceparent, e.data
 """
-# One statement, so one transaction: a fact that left the outbox has its seq. Nothing is written when there is nothing.
+# One statement, so one transaction and one snapshot: a fact that left the outbox has its seq, and what is deleted up to
+# `last` is what was counted. Nothing is written when there is nothing.
 _TAKE: Final = f"""
 WITH lowest AS MATERIALIZED (
-    SELECT position FROM outbox WHERE position > $2 ORDER BY position LIMIT $1
+    SELECT max(position) AS last, count(*) AS many
+    FROM (SELECT position FROM outbox WHERE position > $2 ORDER BY position LIMIT $1) o
 ), gone AS (
-    DELETE FROM outbox o USING lowest l WHERE o.position = l.position
-), numbered AS (
-    SELECT position, row_number() OVER (ORDER BY position) AS n, count(*) OVER () AS many FROM lowest
+    DELETE FROM outbox WHERE position > $2 AND position <= (SELECT last FROM lowest) RETURNING position
 ), given AS (
-    UPDATE relay SET seq_assigned = seq_assigned + (SELECT count(*) FROM lowest)
-    WHERE EXISTS (SELECT FROM lowest) RETURNING seq_assigned
+    UPDATE relay SET seq_assigned = seq_assigned + (SELECT many FROM lowest)
+    WHERE (SELECT many FROM lowest) > 0 RETURNING seq_assigned - (SELECT many FROM lowest) AS before
 ), noted AS (
     INSERT INTO published (seq, position)
-    SELECT g.seq_assigned - n.many + n.n, n.position FROM numbered n, given g
+    SELECT (SELECT before FROM given) + row_number() OVER (ORDER BY position), position FROM gone
     RETURNING seq, position
 )
 SELECT noted.seq, {_COLUMNS} FROM noted JOIN events e USING (position) ORDER BY noted.seq

@@ -150,6 +150,7 @@ LEFT JOIN consumer_stream c ON c.consumer = $1 AND c.stream = s.stream
 LEFT JOIN LATERAL (
     SELECT min(stream_version) AS low, max(stream_version) AS high FROM parked
     WHERE consumer = $1 AND stream = s.stream
+      AND (SELECT EXISTS (SELECT FROM parked WHERE consumer = $1))  -- Asked once: usually nothing is parked.
 ) p ON true
 """
 _SETTLE: Final = """

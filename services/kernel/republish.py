@@ -13,7 +13,7 @@ from services.kernel.relay import WAVE_MAX
 from services.kernel.settings import Settings
 
 
-async def republish(settings: Settings, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+async def republish(settings: Settings, progress: Callable[[int, int], None] | None = None) -> int:
     """Send every fact that has a seq to the service's topic again, in order; answers how many.
 
     `progress` is told how many facts were sent, and of how many, after each wave.
@@ -37,7 +37,8 @@ async def republish(settings: Settings, progress: Callable[[int, int], None] = l
                 wave = publisher.wave(await outbox.taken(sent, WAVE_MAX))
                 await publisher.send(wave)
                 sent = wave.last
-                progress(sent, last)
+                if progress is not None:
+                    progress(sent, last)
             await outbox.acknowledge(last)
         finally:
             await publisher.abandon()

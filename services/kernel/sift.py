@@ -21,7 +21,7 @@ _VERSION_MAX: Final = 2**31 - 1  # What an int of Postgres takes.
 _SEQ_MAX: Final = 2**63 - 1
 
 
-class Arrived(msgspec.Struct, frozen=True):
+class Arrived(msgspec.Struct, frozen=True, gc=False):
     """A record as far as it could be read. Without `fact` it is to be parked: `code` and `reason` say why.
 
     `version` is None where the headers cannot be read: it is then taken for the one that was due.
@@ -61,33 +61,32 @@ class Sifted(msgspec.Struct, frozen=True):
     refilled: set[str]
 
 
-def read(delivery: Mapping[TopicPartition, Sequence[ConsumerRecord]], spots: Mapping[TopicPartition, Spot]) -> Reading:
-    """Decode what lies at or after the positions. Partitions without a position are not ours and are left out."""
+def arrive(record: ConsumerRecord) -> Arrived:
+    """Read one record."""
+    try:
+        envelope = _envelope_of(record)
+    except Unreadable as error:
+        return Arrived(record, _stream_of(record), None, None, error.code, str(error))
+    try:
+        fact = Delivered(envelope, decode(envelope.type, record.value or b""))
+    except Unreadable as error:
+        return Arrived(record, envelope.stream, envelope.stream_version, None, error.code, str(error))
+    return Arrived(record, envelope.stream, envelope.stream_version, fact)
+
+
+def place(delivery: Mapping[TopicPartition, Sequence[Arrived]], spots: Mapping[TopicPartition, Spot]) -> Reading:
+    """What lies at or behind the positions, and where they are then. Partitions without a position are not ours."""
     arrived: list[Arrived] = []
     moves: list[Move] = []
-    for tp, records in delivery.items():
+    for tp, all_of_it in delivery.items():
         spot = spots.get(tp)
         if spot is None:
             continue
-        next_offset, recorded_at = spot.next_offset, None
-        for record in records:
-            if record.offset < next_offset:
-                continue
-            next_offset = record.offset + 1
-            try:
-                envelope = _envelope_of(record)
-            except Unreadable as error:
-                arrived.append(Arrived(record, _stream_of(record), None, None, error.code, str(error)))
-                continue
-            recorded_at = envelope.recorded_at
-            try:
-                fact = Delivered(envelope, decode(envelope.type, record.value or b""))
-            except Unreadable as error:
-                arrived.append(Arrived(record, envelope.stream, envelope.stream_version, None, error.code, str(error)))
-                continue
-            arrived.append(Arrived(record, envelope.stream, envelope.stream_version, fact))
-        if next_offset != spot.next_offset:
-            moves.append(Move(tp, spot, next_offset, recorded_at))
+        ahead = [one for one in all_of_it if one.record.offset >= spot.next_offset]
+        if ahead:
+            recorded_at = next((one.fact.envelope.recorded_at for one in reversed(ahead) if one.fact is not None), None)
+            moves.append(Move(tp, spot, ahead[-1].record.offset + 1, recorded_at))
+            arrived += ahead
     return Reading(arrived, moves)
 
 
