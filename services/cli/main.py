@@ -9,8 +9,10 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from services.cli import parked, republish, schemas, tail, token, topics
+from services.cli import parked, rebuild, republish, schemas, tail, token, topics
+from services.cli.importing.command import import_command
 from services.cli.screen import EXPECTED, explained, fail
+from services.kernel.logs import configure_logs
 
 _HELP: Final = """
 Openitem: accounts receivable and collections as facts.
@@ -42,7 +44,14 @@ class _Program(TyperGroup):
             fail(explained(error))
 
 
-app = typer.Typer(
+class _Openitem(typer.Typer):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program: what its parts log goes to standard error, and only what somebody should look at."""
+        configure_logs(service="cli", level="WARNING", json=False)
+        return super().__call__(*args, **kwargs)
+
+
+app = _Openitem(
     cls=_Program,
     help=_HELP,
     no_args_is_help=True,
@@ -51,8 +60,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command("token")(token.token)
+app.command("import")(import_command)
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.add_typer(parked.app, name="parked")
+app.command("rebuild")(rebuild.rebuild)
 app.command("republish")(republish.republish)
 app.command("schemas")(schemas.schemas)

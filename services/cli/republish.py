@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID
 
 from events.topics import SERVICES
-from services.cli.screen import Stop, err, out, run
+from services.cli.screen import Stop, bar_of_facts, out, run
 from services.cli.where import settings_for
 from services.kernel import republish as kernel
 from services.kernel.topics import TopicWrong
@@ -45,21 +37,16 @@ def republish(
     settings = {name: settings_for(name, "postgres", "kafka") for name in wanted}
     if not yes:
         typer.confirm(f"Send all facts of {', '.join(wanted)} again?", abort=True, err=True)
-    for name in wanted:
-        with _bar() as bar:
-            task = bar.add_task(name, total=None)
+    with bar_of_facts() as bar:
+        tasks: dict[str, TaskID] = {name: bar.add_task(name, total=None) for name in wanted}
+        for name in wanted:
 
-            def advance(done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
+            def advance(done: int, total: int, task: TaskID = tasks[name]) -> None:
                 bar.update(task, completed=done, total=total)
 
             try:
                 sent = run(kernel.republish(settings[name], advance))
             except TopicWrong as wrong:
                 raise Stop(str(wrong)) from None
-            bar.update(task, completed=sent, total=sent)
-        out.print(f"{name}: {sent:,} facts sent")
-
-
-def _bar() -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(TextColumn("{task.description:>12}"), *columns, console=err)
+            bar.update(tasks[name], completed=sent, total=sent)
+            out.print(f"{name}: {sent:,} facts sent")

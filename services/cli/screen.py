@@ -11,6 +11,7 @@ import typer
 from kafka.errors import KafkaError
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 T = TypeVar("T")
 out: Final = Console(highlight=False)
@@ -27,8 +28,14 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def bar_of_facts(*, shown: bool = True) -> Progress:
+    """A progress bar on standard error, with a line per service."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(TextColumn("{task.description:>12}"), *columns, console=err, disable=not shown)
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run asynchronous work to its end. A server that does not answer is told as such, not as a traceback."""
+    """Run asynchronous work to its end."""
     return asyncio.run(work)
 
 

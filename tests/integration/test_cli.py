@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from select import select
 from types import SimpleNamespace
@@ -17,12 +18,18 @@ import msgspec
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
+from typer.testing import CliRunner
 
+from deploy.embedded import Postgres
 from events import codec, golden
 from events.registry import REGISTRY
 from events.topics import SERVICES, topic_of
+from services.cli import screen
+from services.cli.main import app
+from services.kernel.migrate import create_database, migrate
 from services.kernel.outbox import open_outbox
 from services.kernel.parking import park
+from services.kernel.settings import database_url
 from services.kernel.sift import HOLE, WAITS, Arrived, Parking
 from tests.support.facts import account_fact, append, store_of, stream_of
 
@@ -33,23 +40,24 @@ KNOWN = {known.name: known for known in REGISTRY.all()}
 
 
 class Program:
-    """`openitem` as a process of its own, told by variables where the servers are."""
+    """`openitem`, told by variables where the servers are. Run in this process: a new one takes a second to begin."""
 
     def __init__(self, **settings: str) -> None:
-        given = {f"OPENITEM_{name.upper()}": value for name, value in settings.items()}
-        self.environment = {**os.environ, "COLUMNS": "300", **given}
+        self.environment = {f"OPENITEM_{name.upper()}": value for name, value in settings.items()}
         self.command = [sys.executable, "-c", "from services.cli.main import app; app()"]
+        screen.out.width = screen.err.width = 300
 
     def run(self, *arguments: str, status: int = 0) -> str:
-        """What it prints; on standard error where it is to fail."""
-        ended = subprocess.run(
-            [*self.command, *arguments], env=self.environment, capture_output=True, text=True, timeout=RUN_S_MAX
-        )
-        assert ended.returncode == status, ended.stdout + ended.stderr
+        """What it prints; with standard error where it is to fail."""
+        with ThreadPoolExecutor(1) as thread:  # It runs an event loop of its own, and a test may be in one.
+            ended = thread.submit(CliRunner().invoke, app, arguments, env=self.environment).result(RUN_S_MAX)
+        assert ended.exit_code == status, ended.output
         return ended.stdout + (ended.stderr if status else "")
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen([*self.command, *arguments], env=self.environment, stdout=subprocess.PIPE)
+        """The same as a process of its own."""
+        environment = {**os.environ, **self.environment}
+        return subprocess.Popen([*self.command, *arguments], env=environment, stdout=subprocess.PIPE)
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -182,7 +190,7 @@ class TestTail:
         ended = subprocess.run(
             f"{' '.join(map(_quoted, openitem.command))} tail --from-beginning --no-follow --json | head -n 1",
             shell=True,
-            env=openitem.environment,
+            env={**os.environ, **openitem.environment},
             capture_output=True,
             text=True,
             timeout=RUN_S_MAX,
@@ -286,3 +294,18 @@ async def recorded(database: str, count: int) -> None:
             await append(store, {stream_of(account): (0, [account_fact(account, 1)])})
     async with open_outbox(database) as outbox:
         assert len(await outbox.take(count)) == count
+
+
+class TestRebuild:
+    async def test_the_read_models_are_built_from_the_event_stores(self, private_postgres: Postgres) -> None:
+        urls = {service: database_url(private_postgres.url, service) for service in (*SERVICES, "projections")}
+        for service, url in urls.items():
+            await create_database(url)
+            await migrate(url, service)
+        await recorded(urls["invoice"], 25)
+        openitem = Program(postgres=private_postgres.url, kafka="")
+        assert "rebuilt from 25 facts; the new read models are live" in openitem.run("rebuild", "--quiet")
+        conn = await asyncpg.connect(urls["projections"])
+        assert await conn.fetchval("SELECT count(*) FROM live.account") == 25
+        await conn.close()
+        assert "rebuilt from 25 facts" in openitem.run("rebuild")

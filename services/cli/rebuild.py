@@ -1,0 +1,42 @@
+"""`openitem rebuild`: all read models anew from the event stores, beside the live ones, then in their place."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.progress import TaskID
+
+from events.topics import SERVICES
+from services.cli.screen import Stop, bar_of_facts, out, run
+from services.cli.where import settings_for
+from services.projections import rebuild as projections
+from services.projections.replay import CannotFold
+
+
+def rebuild(
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Build all read models anew from the event stores, and swap them with the live ones in one transaction.
+
+    Reports go on being answered from the live ones, and facts go on coming in. If it is interrupted, nothing has
+    changed. It is needed after a change of the read models' definition.
+
+    Examples:
+
+      openitem rebuild
+
+      openitem rebuild --quiet
+    """
+    settings = settings_for("projections", "postgres")
+    with bar_of_facts(shown=not quiet) as bar:
+        tasks: dict[str, TaskID] = {service: bar.add_task(service, total=None) for service in SERVICES}
+
+        def advance(service: str, done: int, total: int) -> None:
+            bar.update(tasks[service], completed=done, total=total)
+
+        try:
+            folded = run(projections.rebuild(settings, advance))
+        except (projections.RebuildRunning, CannotFold) as error:
+            raise Stop(str(error)) from None
+    out.print(f"rebuilt from {sum(folded.values()):,} facts; the new read models are live")
