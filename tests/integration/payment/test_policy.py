@@ -1,4 +1,4 @@
-"""Facts of other services on a real Postgres: what they do to items, and how long they wait for one."""
+"""Facts of other services on a real Postgres: what they do to items, in which order they may come."""
 
 from datetime import date
 from uuid import UUID, uuid4
@@ -8,13 +8,10 @@ import pytest
 from events.escalation import WriteOffApproved, WriteOffReversed
 from events.invoice import CreditNoteIssued, InvoiceIssued, InvoiceVoided
 from events.money import Money
-from services.kernel.delivery import Delivered
 from services.kernel.policy import policy_handler
-from services.kernel.store import Conn
+from services.kernel.store import Arriving
 from services.payment.domain import DOMAIN
-from services.payment.domain.refusals import ItemUnknown
 from services.payment.policy import ACTOR, when
-from services.payment.waiting import NotArrived, patient
 from tests.integration.payment.conftest import ACCOUNT, Desk, delivered, issued
 
 OFF = UUID(int=0x21)
@@ -128,42 +125,11 @@ async def test_what_follows_from_a_fact_says_so(desk: Desk) -> None:
     assert tuple(row) == (ACTOR, str(fact.envelope.event_id), "c")
 
 
-class TestWaiting:
-    """A write-off may be read before the invoice that it is about."""
-
-    async def test_it_is_tried_again_for_a_while_then_refused_at_once_whatever_the_batch(self, desk: Desk) -> None:
-        clock = [0.0]
-        handler = patient(policy_handler(desk.store, DOMAIN, when, ACTOR), wait_s=20, clock=lambda: clock[0])
-        early, fine = delivered(approved(issued(uuid4(), "1"), "1")), delivered(issued(uuid4(), "5"))
-
-        async def deliver(*batch: Delivered) -> None:
-            async with desk.store.pool.acquire() as conn, conn.transaction():
-                await handler(conn, batch)
-
-        for now in (0.0, 19.9):
-            clock[0] = now
-            with pytest.raises(NotArrived):
-                await deliver(early, fine)
-        clock[0] = 20.0
-        with pytest.raises(ItemUnknown):
-            await deliver(early, fine)
-        with pytest.raises(ItemUnknown):  # The consumer halves the batch to find it, and must not wait again.
-            await deliver(early)
-        await deliver(fine)
-        assert await desk.facts() == 1
-
-    async def test_it_goes_on_when_the_item_arrives_meanwhile(self, desk: Desk) -> None:
-        invoice = issued(uuid4(), "100.00")
-        handler = patient(policy_handler(desk.store, DOMAIN, when, ACTOR))
-        fact = delivered(approved(invoice, "100.00"))
-
-        async def deliver(conn: Conn) -> None:
-            async with conn.transaction():
-                await handler(conn, [fact])
-
-        async with desk.store.pool.acquire() as conn:
-            with pytest.raises(NotArrived):
-                await deliver(conn)
-            await desk.arrive(invoice)
-            await deliver(conn)
-        assert await desk.open_of(str(invoice.item.item_id)) == "0.00"
+async def test_a_write_off_that_is_read_before_its_invoice_changes_nothing_until_that_arrives(desk: Desk) -> None:
+    invoice = issued(uuid4(), "100.00")
+    with pytest.raises(Arriving):  # The consumer puts it aside and tries again by itself.
+        await desk.arrive(issued(uuid4(), "5.00"), approved(invoice, "100.00"))
+    assert await desk.facts() == 0
+    await desk.arrive(invoice)
+    await desk.arrive(approved(invoice, "100.00"))
+    assert await desk.open_of(str(invoice.item.item_id)) == "0.00"
