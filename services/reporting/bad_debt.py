@@ -216,7 +216,19 @@ def _allowance(
 _SECTIONS: Final = ("placements", "recoveries", "write_offs", "allowance")
 _CSV_COLUMNS: Final = (
     *("section", "currency", "branch", "agency", "phase", "recovered_from", "bucket", "placements", "recoveries"),
-    *("amount", "gross", "fee", "net", "written_off", "reversed", "rate_pct", "expected_loss", "required", "entry"),
+    *(
+        "amount",
+        "gross",
+        "fee",
+        "net",
+        "written_off",
+        "reversed",
+        "rate_pct",
+        "expected_loss",
+        "required",
+        "existing",
+        "entry",
+    ),
 )
 
 

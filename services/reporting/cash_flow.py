@@ -209,7 +209,7 @@ WITH billed AS (
     FROM spread
 ), forecast AS (
     -- However late an account pays, it is years and not ages: the day must stay within the calendar.
-    SELECT greatest(s.due_on + coalesce(round(least(greatest(b.late, -3650), 3650))::int, 0), $3::date + 1) AS day,
+    SELECT greatest(s.due_on + round(least(greatest(coalesce(b.late, 0), -3650), 3650))::int, $3::date + 1) AS day,
            s.currency, s.free_minor - coalesce(p.minor, 0) AS minor
     FROM standing s
     LEFT JOIN (SELECT item_id, sum(minor) AS minor FROM promised GROUP BY 1) p USING (item_id)

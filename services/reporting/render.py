@@ -69,7 +69,7 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime | date):
-        return value.isoformat()
+        value = msgspec.to_builtins(value)  # As JSON has it.
     return str(value)
 
 

@@ -71,6 +71,8 @@ class Books:
     def __init__(self) -> None:
         self.facts: list[Delivered] = []
         self.postings: list[Posting] = []
+        self.cash: list[tuple[Posting, Receipt]] = []  # Money in and out, with the receipt it was.
+        self.settled: list[tuple[Bill, int, int]] = []  # Bill, minor units, days late; negative where undone.
         self.collectors: dict[UUID, str | None] = {}
         self.numbers: dict[UUID, str] = {}
         self.at: datetime | None = None
@@ -458,7 +460,10 @@ class Books:
 
     def _cash(self, cause: str, receipt: Receipt, minor: int, on: date, at: datetime) -> None:
         where = (receipt.branch, self._payer[receipt.id], None, receipt.currency, receipt.on, receipt.on)
-        self.postings.append(Posting("unapplied", cause, receipt.id, *where, on, at, minor))
+        posting = Posting("unapplied", cause, receipt.id, *where, on, at, minor)
+        self.postings.append(posting)
+        if cause in ("received", "reversed", "refunded"):
+            self.cash.append((posting, receipt))
 
     def _settle(
         self,
@@ -487,6 +492,7 @@ class Books:
         cause = "applied" if sign > 0 else "unapplied"
         self._cash(cause, receipt, sign * minor, on, at)
         self._post("open", cause, bill, -sign * minor, on, at)
+        self.settled.append((bill, sign * minor, (receipt.on - bill.item.due_on).days))
 
     def _written(self, bill: Bill, write_off_id: UUID, cause: str, change: int, on: date) -> None:
         opened = sum(p.minor for p in self.postings if p.kind == "open" and p.id == bill.id) + change

@@ -78,7 +78,7 @@ class TestCsv:
         answer = csv_answer(["a"], [], more)
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         assert answer.headers["openitem-as-of"] == "2026-03-02"
-        assert answer.headers["openitem-known-at"] == "2026-03-03T00:00:00+00:00"
+        assert answer.headers["openitem-known-at"] == "2026-03-03T00:00:00Z"
         assert answer.headers["openitem-facts-behind"] == "0"
         assert answer.headers["openitem-seconds-behind"] == "0.0"
         assert answer.headers["openitem-next"] == "abc"
