@@ -7,10 +7,12 @@ import os
 import sys
 import time
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +29,9 @@ from services.cli.importing.send import NotAllowed, ServiceAway
 SEED: Final = 20_260_701
 INVOICES: Final = 5_000
 CAUGHT_UP_S_MAX: Final = 120.0  # Until the reports show all that was imported.
-console: Final = Console(highlight=False)
+# A log or a pipe has no width of its own; the widest table needs this much.
+WIDTH_MIN: Final = 110
+console: Final = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_MIN)
 
 
 def main() -> int:
@@ -106,65 +110,77 @@ def _get(client: httpx.Client, url: str) -> dict[str, Any]:
 Rows = list[dict[str, str]]
 
 
+def _whole(amount: str) -> str:
+    """An amount for a screen: whole units, grouped. The reports themselves have every cent."""
+    return f"{Decimal(amount):,.0f}"
+
+
 def _aging_rows(aging: dict[str, Any]) -> Rows:
-    lines = [(f"{row['branch']} {row['name'] or ''}", row) for row in aging["rows"]]
-    lines += [("[bold]total", row) for row in aging["totals"]]
+    lines = [(row["branch"], row) for row in aging["rows"]]
+    lines += [(f"[bold]total {row['currency']}", row) for row in aging["totals"]]
     return [
         {
             "branch": label,
-            **row["buckets"],
-            "retainage": row["retainage"],
-            "unapplied": row["unapplied"],
-            "total": f"{row['total']} {row['currency']}",
+            **{bucket: _whole(amount) for bucket, amount in row["buckets"].items()},
+            **{name: _whole(row[name]) for name in ("retainage", "unapplied", "total")},
         }
         for label, row in lines
     ]
 
 
 def _cash_rows(cash: dict[str, Any]) -> Rows:
-    names = ("net", "fell_due", "due", "promised", "forecast")
-    rows = [{"week of": row["on"], **{name: row[name] for name in names}} for row in cash["rows"]]
-    totals = [{"week of": f"[bold]total {row['currency']}", **{n: row[n] for n in names}} for row in cash["totals"]]
-    return rows + totals
+    names = {
+        "net": "received",
+        "fell_due": "fell due",
+        "due": "still due",
+        "promised": "promised",
+        "forecast": "forecast",
+    }
+    lines = [(row["on"], row) for row in cash["rows"]]
+    lines += [(f"[bold]total {row['currency']}", row) for row in cash["totals"]]
+    return [{"week of": label, **{title: _whole(row[name]) for name, title in names.items()}} for label, row in lines]
 
 
 def _bad_rows(bad: dict[str, Any]) -> Rows:
     rows: Rows = []
     for row in bad["placements"]:
-        what = f"{row['placements']} placed with {row['agency']}, {row['phase']}"
-        rows.append({"what": what, "amount": row["amount"], "": row["currency"]})
+        what = f"{row['placements']} placed with {row['agency']}, {row['phase'].replace('_', ' ')}"
+        rows.append({"what": what, "amount": _whole(row["amount"]), "currency": row["currency"]})
     for row in bad["recoveries"]:
-        what = f"recovered by {row['agency']} ({row['recovered_from']}), net of {row['fee']} fees"
-        rows.append({"what": what, "amount": row["net"], "": row["currency"]})
-    for row in bad["write_offs"]:
-        rows.append({"what": f"written off at {row['branch']}", "amount": row["net"], "": row["currency"]})
+        what = f"recovered by {row['agency']}, {row['phase'].replace('_', ' ')}, net of {_whole(row['fee'])} in fees"
+        rows.append({"what": what, "amount": _whole(row["net"]), "currency": row["currency"]})
+    for currency in sorted({row["currency"] for row in bad["write_offs"]}):
+        mine = [row for row in bad["write_offs"] if row["currency"] == currency]
+        total = sum((Decimal(row["net"]) for row in mine), Decimal(0))
+        what = f"written off in {len(mine)} branches"
+        rows.append({"what": what, "amount": _whole(str(total)), "currency": currency})
     for row in bad["allowance"]:
-        rows.append({"what": "[bold]allowance required", "amount": row["required"], "": row["currency"]})
+        what = "[bold]allowance required on what is open"
+        rows.append({"what": what, "amount": _whole(row["required"]), "currency": row["currency"]})
     return rows
 
 
 def _table(title: str, report: dict[str, Any], rows: Rows) -> None:
-    table = Table(title=f"{title} as of {report['as_of']}", caption=report["url"], title_justify="left")
+    table = Table(title=f"{title} as of {report['as_of']}", box=SIMPLE, title_justify="left", pad_edge=False)
     for at, column in enumerate(rows[0] if rows else ()):
         table.add_column(column, justify="left" if at == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(cell or "" for cell in row.values()))
+        table.add_row(*row.values())
     console.print()
     console.print(table)
+    console.print(f"  {report['url']}", soft_wrap=True)
 
 
 def _farewell(stack: Stack, seconds: float) -> None:
-    url = stack.urls["reporting"]
-    console.print(f"\nReady with reports after {seconds:.0f} s. API documentation:")
-    for service, base in stack.urls.items():
-        console.print(f"  {service:<12} {base}/docs   metrics {base}/metrics")
-    for service, port in stack.worker_ports.items():
-        console.print(f"  {service + ' worker':<18} metrics http://127.0.0.1:{port}/metrics")
-    command = "openitem token --role admin --branch '*'"
-    console.print(
-        f"\nAsk for yourself:\n  curl -H \"Authorization: Bearer $(.venv/bin/{command})\" '{url}/aging?by=account'"
-    )
-    console.print("Ctrl-C stops everything.", soft_wrap=True)
+    lines = [f"\nReady with reports after {seconds:.0f} s.\n", "API documentation and metrics:"]
+    lines += [f"  {service:<12} {url}/docs   {url}/metrics" for service, url in stack.urls.items()]
+    lines += ["Workers' metrics:"]
+    lines += [f"  {service:<12} http://127.0.0.1:{port}/metrics" for service, port in stack.worker_ports.items()]
+    token = ".venv/bin/openitem token --role admin --branch '*'"
+    lines += ["\nAsk for yourself:"]
+    lines += [f"  curl -H \"Authorization: Bearer $({token})\" '{stack.urls['reporting']}/aging?by=account'"]
+    lines += ["\nCtrl-C stops everything."]
+    console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":
