@@ -176,9 +176,9 @@ def _farewell(stack: Stack, seconds: float) -> None:
     lines += [f"  {service:<12} {url}/docs   {url}/metrics" for service, url in stack.urls.items()]
     lines += ["Workers' metrics:"]
     lines += [f"  {service:<12} http://127.0.0.1:{port}/metrics" for service, port in stack.worker_ports.items()]
-    token = ".venv/bin/openitem token --role admin --branch '*'"
+    mint_one = ".venv/bin/openitem token --role admin --branch '*'"
     lines += ["\nAsk for yourself:"]
-    lines += [f"  curl -H \"Authorization: Bearer $({token})\" '{stack.urls['reporting']}/aging?by=account'"]
+    lines += [f"  curl -H \"Authorization: Bearer $({mint_one})\" '{stack.urls['reporting']}/aging?by=account'"]
     lines += ["\nCtrl-C stops everything."]
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 
