@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from events.envelope import Fact
-from services.escalation.domain import hold, placing, recovery, step, write_off
+from services.escalation.domain import ending, hold, placing, recovery, step, write_off
+from services.escalation.domain.ending import ClosePlacement, RecallPlacement
 from services.escalation.domain.hold import PlaceHold, ReleaseHold
-from services.escalation.domain.placing import ClosePlacement, PlaceWithAgency, RecallPlacement
+from services.escalation.domain.placing import PlaceWithAgency
 from services.escalation.domain.recovery import CountPayment, ReportRecovery
 from services.escalation.domain.state import ABSENT, State, States, evolve
 from services.escalation.domain.step import AdvanceStep
@@ -85,9 +86,9 @@ def _decide(
         case PlaceWithAgency():
             return placing.place(command, states)
         case RecallPlacement():
-            return placing.recall(command, states)
+            return ending.recall(command, states)
         case ClosePlacement():
-            return placing.close(command, states)
+            return ending.close(command, states)
         case ReportRecovery():
             return recovery.report(command, states)
         case RequestWriteOff():

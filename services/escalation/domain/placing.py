@@ -1,8 +1,7 @@
-"""Placing items with a collection agency, and taking them back. A placement is no write-off: its items stay open."""
+"""Placing items with a collection agency. A placement is no write-off: its items stay open."""
 
 from __future__ import annotations
 
-from datetime import date
 from typing import ClassVar, Final
 from uuid import UUID
 
@@ -13,13 +12,10 @@ from events.escalation import (
     Phase,
     PlacedItem,
     PlacedWithAgency,
-    PlacementClosed,
-    PlacementOutcome,
-    PlacementRecalled,
-    RecallReason,
 )
 from events.money import Money
 from services.escalation.domain.day import Dated
+from services.escalation.domain.placed import is_placed
 from services.escalation.domain.seen import (
     CurrencyNotItems,
     ItemPlaced,
@@ -37,23 +33,10 @@ from services.kernel.errors import Kind, Refused
 FEE_BP_MAX: Final = 10_000  # All of it.
 
 
-class PlacementUnknown(Refused):
-    """No such placement, or the caller may not see it."""
-
-    code = "placement_not_placed"
-    kind: ClassVar[Kind] = Kind.UNKNOWN
-
-
 class PlacementDiffers(Refused):
     """The placement is on record with other values."""
 
     code = "placement_changed"
-
-
-class PlacementEnded(Refused):
-    """The placement was recalled or closed already."""
-
-    code = "placement_ended"
 
 
 class NothingToPlace(Refused):
@@ -95,13 +78,6 @@ class AccountBankrupt(Refused):
     code = "account_in_bankruptcy"
 
 
-class BeforePlacement(Refused):
-    """It is dated before the placement."""
-
-    code = "before_placement_date"
-    kind: ClassVar[Kind] = Kind.INVALID
-
-
 class Placing(msgspec.Struct, frozen=True, kw_only=True):
     """An item to place. `amount` is given for placements of the past only; today the open balance is placed."""
 
@@ -125,24 +101,6 @@ class PlaceWithAgency(Dated, frozen=True, kw_only=True):
     historic: bool = False
     seen: tuple[Seen, ...] = ()
     minimum: Money | None = None
-
-    @property
-    def stream(self) -> str:
-        return placement_stream(self.placement_id)
-
-
-class RecallPlacement(Dated, frozen=True, kw_only=True):
-    placement_id: UUID
-    reason: RecallReason
-
-    @property
-    def stream(self) -> str:
-        return placement_stream(self.placement_id)
-
-
-class ClosePlacement(Dated, frozen=True, kw_only=True):
-    placement_id: UUID
-    outcome: PlacementOutcome
 
     @property
     def stream(self) -> str:
@@ -198,82 +156,6 @@ def place(command: PlaceWithAgency, states: States) -> list[Fact]:
             flat_fee=flat_fee,
         )
     ]
-
-
-def recall(command: RecallPlacement, states: States) -> list[Fact]:
-    """Take items back. Errors, in this order: PlacementUnknown, PlacementEnded, DateOutOfRange, BeforePlacement."""
-    placement = placement_of(command.placement_id, states)
-    match placement.ended:
-        case PlacementRecalled(reason=reason, effective_on=on) if reason == command.reason and command.on in (None, on):
-            return []
-        case None:
-            return [
-                PlacementRecalled(
-                    branch=placement.placed.branch,
-                    effective_on=day_after_placing(command, placement),
-                    placement_id=command.placement_id,
-                    account_id=placement.placed.account_id,
-                    agency=placement.placed.agency,
-                    phase=placement.placed.phase,
-                    recovered=placement.recovered,
-                    reason=command.reason,
-                )
-            ]
-        case ended:
-            raise PlacementEnded("the placement has ended", ended_on=ended.effective_on)
-
-
-def close(command: ClosePlacement, states: States) -> list[Fact]:
-    """The agency finished. Errors, in this order: PlacementUnknown, PlacementEnded, DateOutOfRange, BeforePlacement."""
-    placement = placement_of(command.placement_id, states)
-    match placement.ended:
-        case PlacementClosed(outcome=outcome, effective_on=on) if outcome == command.outcome and command.on in (
-            None,
-            on,
-        ):
-            return []
-        case None:
-            return [
-                PlacementClosed(
-                    branch=placement.placed.branch,
-                    effective_on=day_after_placing(command, placement),
-                    placement_id=command.placement_id,
-                    account_id=placement.placed.account_id,
-                    agency=placement.placed.agency,
-                    phase=placement.placed.phase,
-                    recovered=placement.recovered,
-                    outcome=command.outcome,
-                )
-            ]
-        case ended:
-            raise PlacementEnded("the placement has ended", ended_on=ended.effective_on)
-
-
-def placement_of(placement_id: UUID, states: States) -> Placement:
-    """The placement. Errors: PlacementUnknown."""
-    match states[placement_stream(placement_id)]:
-        case Placement() as placement:
-            return placement
-        case _:
-            raise PlacementUnknown("no such placement", field="placement_id", placement_id=placement_id)
-
-
-def is_placed(seen: Seen, states: States) -> bool:
-    """Whether the item is with an agency now."""
-    return any(
-        isinstance(placement := states[placement_stream(placement_id)], Placement)
-        and placement.ended is None
-        and placement.has(seen.item.item_id)
-        for placement_id in seen.placements
-    )
-
-
-def day_after_placing(command: Dated, placement: Placement) -> date:
-    """When something happens to the placement. Errors, in this order: DateOutOfRange, BeforePlacement."""
-    on = command.day_at(placement.placed.branch)
-    if on < placement.placed.effective_on:
-        raise BeforePlacement(f"dated {on}, placed on {placement.placed.effective_on}")
-    return on
 
 
 def _placed(placing: Placing, seen: Seen, command: PlaceWithAgency, branch: str) -> PlacedItem:

@@ -17,7 +17,7 @@ from events.envelope import Fact
 from events.escalation import RecoveryReported, RecoverySource
 from events.money import Money
 from services.escalation.domain.day import Dated
-from services.escalation.domain.placing import day_after_placing, placement_of
+from services.escalation.domain.placed import day_after_placing, placement_of
 from services.escalation.domain.state import Placement, States, delinquency_stream, placement_stream
 from services.kernel.errors import Kind, Refused
 

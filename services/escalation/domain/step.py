@@ -8,7 +8,7 @@ from uuid import UUID
 from events.envelope import Fact
 from events.escalation import StepAdvanced
 from services.escalation.domain.day import Dated
-from services.escalation.domain.placing import is_placed
+from services.escalation.domain.placed import is_placed
 from services.escalation.domain.seen import ItemPlaced, ItemPromised, Seen, check_open, seen_item
 from services.escalation.domain.state import Absent, Delinquency, State, States, delinquency_stream, placement_stream
 from services.kernel.errors import Kind, Refused

@@ -10,13 +10,8 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from events.escalation import Phase, PlacementOutcome, PlacementRecalled, RecallReason, RecoverySource
-from services.escalation.domain.placing import (
-    FEE_BP_MAX,
-    ClosePlacement,
-    PlaceWithAgency,
-    Placing,
-    RecallPlacement,
-)
+from services.escalation.domain.ending import ClosePlacement, RecallPlacement
+from services.escalation.domain.placing import FEE_BP_MAX, PlaceWithAgency, Placing
 from services.escalation.domain.recovery import ReportRecovery
 from services.escalation.domain.state import Placement, placement_stream
 from services.escalation.handlers import handle, look

@@ -21,8 +21,9 @@ from events.escalation import (
 from events.item import Item
 from events.money import Money
 from services.escalation.domain import RULES
+from services.escalation.domain.ending import ClosePlacement, RecallPlacement
 from services.escalation.domain.hold import PlaceHold, ReleaseHold
-from services.escalation.domain.placing import ClosePlacement, PlaceWithAgency, Placing, RecallPlacement
+from services.escalation.domain.placing import PlaceWithAgency, Placing
 from services.escalation.domain.recovery import CountPayment, ReportRecovery
 from services.escalation.domain.seen import Seen
 from services.escalation.domain.step import AdvanceStep

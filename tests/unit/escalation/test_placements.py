@@ -10,17 +10,16 @@ from hypothesis import strategies as st
 
 from events.escalation import PlacedItem, RecoveryReported
 from events.money import Money
+from services.escalation.domain.ending import PlacementEnded
+from services.escalation.domain.placed import BeforePlacement, PlacementUnknown
 from services.escalation.domain.placing import (
     AccountBankrupt,
-    BeforePlacement,
     BelowMinimum,
     FeeInvalid,
     ItemDisputed,
     NothingToPlace,
     PlacedNotPositive,
     PlacementDiffers,
-    PlacementEnded,
-    PlacementUnknown,
     Placing,
 )
 from services.escalation.domain.recovery import (
