@@ -1,12 +1,13 @@
 """Does the sample subscriber of the documents count right, whatever the delivery does to it?"""
 
+import asyncio
 import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID, uuid5
@@ -19,8 +20,11 @@ from events.envelope import Envelope, Fact
 from events.money import Money
 from events.payment import PaymentReceived, PaymentReversed
 from events.topics import topic_of
+from services.kernel.relay import Relay
 from services.kernel.topics import create_topics
+from tests.support.facts import record, settings_of, store_of
 
+MakeDatabase = Callable[[str], Awaitable[str]]
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "docs" / "sample_subscriber.py"
 SPACE = UUID("5f0d7bb2-2f3b-4f0e-9d2a-0d9b0c3a7e55")
@@ -162,6 +166,25 @@ def test_a_missing_fact_is_named_and_may_come_later(publisher: Publisher, subscr
     assert subscriber.run() == (1, expected(there, 6, ", missing 7, 20-22"))
     publisher.publish([20, 21, 22, 7])
     assert subscriber.run() == (0, expected(range(1, 31), 30))
+
+
+async def test_it_reads_what_the_relay_published(
+    make_database: MakeDatabase, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = settings_of("invoice", await make_database("invoice"), kafka_bootstrap, topic_prefix)
+    await asyncio.to_thread(create_topics, kafka_bootstrap, topic_prefix, services=("invoice",))
+    async with store_of(settings.database_url) as store:
+        for version in (1, 2, 3):
+            await record(store, SPACE, version)
+    relay = Relay(settings)
+    await relay.start()
+    try:
+        command = [sys.executable, str(SAMPLE), "--kafka", kafka_bootstrap, "--database", str(tmp_path / "any.sqlite")]
+        command += ["--topic", topic_of("invoice", topic_prefix), "--until-idle", "3"]
+        ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=RUN_S_MAX)
+    finally:
+        await relay.stop()
+    assert (ended.returncode, ended.stdout) == (0, "complete up to 3\n")
 
 
 def test_the_documents_show_the_command_that_the_sample_takes() -> None:
