@@ -85,7 +85,7 @@ def test_every_service_has_the_same_shape() -> None:
     found = [
         f"services/{name}/{part}"
         for name in ("invoice", "payment", "contact", "escalation")
-        for part in ("domain", "handlers", "app", "worker", "migrations", "README.md")
+        for part in ("domain", "handlers", "app", "worker", "README.md")
         if not any((ROOT / "services" / name / named).exists() for named in (part, f"{part}.py"))
     ]
     assert not found, f"missing: {found}"
