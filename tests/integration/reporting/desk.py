@@ -75,18 +75,21 @@ def _named(params: Params) -> Params:
     return {name.rstrip("_"): value for name, value in params.items() if value is not None}
 
 
+def settings_for(database: str, issuer: Issuer) -> ReportingSettings:
+    return ReportingSettings(
+        postgres=database,
+        database=database,
+        kafka="127.0.0.1:1",  # Reporting never speaks to Kafka.
+        jwks=str(issuer.path),
+        issuer=ISSUER,
+    )
+
+
 @asynccontextmanager
 async def reporting(database: str, directory: Path) -> AsyncIterator[Desk]:
     """The application with its lifespan; the first caller may see every branch."""
     issuer = Issuer(directory)
-    settings = ReportingSettings(
-        postgres=database,
-        database=database,
-        kafka="127.0.0.1:1",
-        jwks=str(issuer.path),
-        issuer=ISSUER,
-    )
-    app = build(settings)
+    app = build(settings_for(database, issuer))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client,
