@@ -53,7 +53,10 @@ def needs(command: Command, states: States[State]) -> Collection[str]:
             known = states.get(own)
             if not isinstance(known, Receipt):
                 return (own,)
-            return [own, *(item_stream(item_id) for item_id in application.everything(known))]
+            undone = set(application.everything(known))
+            if isinstance(command, UnapplyReceipt) and command.lines:
+                undone &= {line.item_id for line in command.lines}
+            return [own, *map(item_stream, undone)]
         case CreditItem() | VoidItem():
             known = states.get(own)
             if not isinstance(known, MirroredItem):

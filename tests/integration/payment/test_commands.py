@@ -161,6 +161,17 @@ class TestBranches:
         assert (await desk.post(path, body, branches=["CHI", "DET"])).status_code == 200
         assert (await desk.get(f"/items/{item}", branches=["CHI"])).status_code == 404
 
+    async def test_a_line_can_be_undone_without_seeing_the_branches_of_the_others(self, desk: Desk) -> None:
+        here, there = await desk.item("50.00"), await desk.item("50.00", branch="DET")
+        receipt = await desk.receipt("100.00")
+        lines = [{"item_id": item, "amount": "50.00"} for item in (here, there)]
+        await desk.post(f"/receipts/{receipt}/applications", {"currency": "USD", "lines": lines})
+        path = f"/receipts/{receipt}/unapplications"
+        assert (await desk.post(path, {"currency": "USD"}, branches=["CHI"])).status_code == 404
+        undone = {"currency": "USD", "lines": [{"item_id": here}]}
+        assert (await desk.post(path, undone, branches=["CHI"])).status_code == 200
+        assert (await desk.open_of(here), await desk.open_of(there)) == ("50.00", "0.00")
+
     async def test_a_receipt_cannot_be_recorded_for_another_branch(self, desk: Desk) -> None:
         body = {"branch": "DET", "method": "wire", "amount": "1", "currency": "USD", "received_on": "2025-04-10"}
         assert (await desk.post("/receipts", body, branches=["CHI"])).status_code == 403
