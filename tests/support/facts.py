@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from events.envelope import Fact
+from events.codec import Headers, encode, headers_of, wire_of
+from events.envelope import Envelope, Fact
 from events.invoice import AccountChanged, AccountOpened
 from events.topics import PARTITIONS, topic_of
 from services.kernel.meta import EVERY_BRANCH, Cause, Meta
@@ -19,6 +20,7 @@ from services.kernel.settings import Settings
 from services.kernel.store import Change, Decision, Store, Streams, open_pool
 
 NUMBER_MAX = 10**9
+Sent = tuple[bytes | None, Headers, bytes]
 
 
 def settings_of(service: str, database: str, kafka: str, prefix: str, **others: Any) -> Settings:
@@ -128,7 +130,27 @@ def topic_records(bootstrap: str, topic: str) -> list[Record]:
     return [record for number in range(PARTITIONS) for record in found[number]]
 
 
-def send(bootstrap: str, topic: str, records: Sequence[tuple[bytes | None, list[tuple[str, bytes]], bytes]]) -> None:
+def sent(account_id: UUID, version: int, *, name: str | None = None, **headers: bytes) -> Sent:
+    """What the relay sends for an account's fact: key, headers, value. `headers` overwrites some, `ce_` left out."""
+    fact = account_fact(account_id, version, name=name)
+    stream = stream_of(account_id)
+    envelope = Envelope(
+        event_id=uuid5(account_id, str(version)),
+        type=wire_of(fact),
+        source="/openitem/invoice",
+        stream=stream,
+        stream_version=version,
+        seq=version,
+        recorded_at=datetime.now(UTC),
+        actor="tester",
+        branch=fact.branch,
+        correlation_id="a test",
+    )
+    changed = {f"ce_{key}": value for key, value in headers.items()}
+    return stream.encode(), list((dict(headers_of(envelope)) | changed).items()), encode(fact)
+
+
+def send(bootstrap: str, topic: str, records: Sequence[Sent]) -> None:
     """Put records into a topic as somebody else would: key, headers, value."""
     with closing(KafkaProducer(bootstrap_servers=bootstrap, acks="all")) as producer:
         for key, headers, value in records:

@@ -145,3 +145,4 @@ GRANT SELECT, INSERT, UPDATE ON streams TO openitem_app;
 GRANT SELECT, INSERT, DELETE ON outbox TO openitem_app;
 GRANT SELECT, INSERT ON published TO openitem_app;
 GRANT SELECT, UPDATE ON relay TO openitem_app;
+GRANT SELECT ON SEQUENCE events_position_seq TO openitem_app;  -- The relay asks how far positions have been drawn.
