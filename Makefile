@@ -6,9 +6,14 @@ BIN := .venv/bin
 # Two workers suit two cores: the tests share one PostgreSQL and one Kafka, which need their part.
 WORKERS ?= 2
 LOCK ?= requirements.lock
+# What an image needs: the same versions without servers, tests and tools; and what builds the wheel that goes into it.
+IMAGE_LOCK ?= deploy/requirements-image.lock
+BUILD_LOCK ?= deploy/requirements-build.lock
+# CLUSTER=yes has three brokers, and every fact on all of them.
+COMPOSE := docker compose --env-file .env $(if $(CLUSTER),--env-file deploy/compose/cluster.env)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix unit integration e2e test bench chaos demo servers golden schemas lock clean
+.PHONY: help setup check fix unit integration e2e test bench chaos demo up down servers golden schemas lock clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +60,15 @@ chaos: setup ## faults under load, then the books are checked: ROUNDS=20 SEED=7
 demo: setup ## the whole system on this machine: LEDGER=open-items.csv MAPPING=mapping.toml
 	$(BIN)/python -m deploy.demo $(if $(LEDGER),--ledger "$(LEDGER)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
+up: .env ## build the image and start all of docker-compose.yml: CLUSTER=yes for three brokers
+	$(COMPOSE) up --build --detach --remove-orphans
+
+down: ## stop it again; the volumes, and so the books, stay
+	$(COMPOSE) down --remove-orphans
+
+.env:
+	@echo "There is no .env yet: deploy/compose/README.md says what goes into it." >&2; exit 1
+
 servers: setup ## PostgreSQL and Kafka until Ctrl-C, to be shared by test runs
 	$(BIN)/python -m deploy.embedded
 
@@ -64,10 +78,13 @@ golden: setup ## add the missing golden samples of event versions
 schemas: setup ## write the JSON Schemas of the events
 	$(BIN)/python -m events.schemas
 
-lock: ## resolve requirements.lock anew from pyproject.toml
+lock: ## resolve requirements.lock anew from pyproject.toml, and the image's from that
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
-	"$$tools/bin/pip" install --quiet uv && "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --all-extras pyproject.toml -o $(LOCK)
+	"$$tools/bin/pip" install --quiet uv && \
+	compile="$$tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url" && \
+	$$compile --all-extras pyproject.toml -o $(LOCK) && \
+	$$compile --constraints $(LOCK) pyproject.toml -o $(IMAGE_LOCK) && \
+	echo hatchling | $$compile --constraints $(LOCK) - -o $(BUILD_LOCK)
 
 clean: ## remove what the verbs made here; downloads in the user's cache stay
 	rm -rf .venv .openitem .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

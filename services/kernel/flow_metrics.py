@@ -36,6 +36,11 @@ LAG_SECONDS: Final = Gauge(
     "How long the oldest fact that waits may have waited. Alert at 60: look at the worker's log and readiness.",
     ["consumer", "topic"],
 )
+SEEN: Final = Gauge(
+    "openitem_consumer_seen_timestamp_seconds",
+    "When a consumer last saw where its topics end. Alert when that is a minute ago: till then its lag is not known.",
+    ["consumer"],
+)
 PARKED_STREAMS: Final = Gauge(
     "openitem_consumer_parked_streams",
     "Streams held back because a fact of theirs could not be applied. Alert above 0: `openitem parked list` says why.",

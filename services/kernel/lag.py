@@ -73,6 +73,7 @@ class Lag:
         ends = {tp: end for tp, end in self._ends.items() if tp in spots}
         if ends and self._seen_at is not None:
             await position.note_lag(conn, self._consumer, ends, self._seen_at)
+            metrics.SEEN.labels(self._consumer).set(self._seen_at.timestamp())
         rows = await conn.fetch(_FRESHNESS, self._consumer)
         behind = {row["topic"]: (row["facts_behind"], row["seconds_behind"]) for row in rows}
         for topic in self._topics:
