@@ -196,23 +196,23 @@ WITH billed AS (
       {_WHO}
 ), spread AS (
     -- A promise over several items counts on each up to what is free there, the earliest due first.
-    SELECT s.item_id, s.currency, s.free_minor, p.promise_id, p.promised_on,
+    SELECT s.*, p.promise_id, p.promised_on,
            least(s.free_minor, greatest(p.minor - coalesce(sum(s.free_minor) OVER (
                PARTITION BY p.promise_id ORDER BY s.due_on, s.item_id
                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0), 0)) AS share
     FROM promises p JOIN promise_item i USING (promise_id) JOIN standing s USING (item_id, currency)
 ), promised AS MATERIALIZED (
     -- An item that was promised twice is paid once: the earlier promise comes first.
-    SELECT item_id, currency, promised_on, greatest(least(share, free_minor - coalesce(sum(share) OVER (
+    SELECT account_id, currency, due_on, promised_on, greatest(least(share, free_minor - coalesce(sum(share) OVER (
                PARTITION BY item_id ORDER BY promised_on, promise_id
                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)), 0) AS minor
     FROM spread
 ), forecast AS (
     -- However late an account pays, it is years and not ages: the day must stay within the calendar.
     SELECT greatest(s.due_on + round(least(greatest(coalesce(b.late, 0), -3650), 3650))::int, $3::date + 1) AS day,
-           s.currency, s.free_minor - coalesce(p.minor, 0) AS minor
-    FROM standing s
-    LEFT JOIN (SELECT item_id, sum(minor) AS minor FROM promised GROUP BY 1) p USING (item_id)
+           s.currency, s.minor
+    FROM (SELECT account_id, currency, due_on, free_minor AS minor FROM standing
+          UNION ALL SELECT account_id, currency, due_on, -minor FROM promised) s
     LEFT JOIN (SELECT account_id, currency, sum(late_minor_days) / nullif(sum(paid_minor), 0) AS late
                FROM payment_behaviour GROUP BY 1, 2) b USING (account_id, currency)
     UNION ALL

@@ -25,6 +25,9 @@ CREATE TABLE movement (
 CREATE INDEX movement_by_day ON movement (branch, effective_on)
     INCLUDE (currency, kind, account_id, issued_on, due_on, amount_minor);
 CREATE INDEX movement_by_recorded ON movement (recorded_at);
+-- What was billed to fall due in some weeks, for cash flow: few of all days, and of the causes only those that bill.
+CREATE INDEX movement_billed ON movement (due_on)
+    WHERE kind = 'open' AND cause IN ('issued', 'released', 'credited', 'voided');
 CREATE INDEX movement_written_off ON movement (effective_on) WHERE cause IN ('written_off', 'write_off_reversed');
 
 -- What is open now, by branch and day. One row per anchor: with both dates in one key there would be nearly as many rows
