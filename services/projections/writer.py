@@ -15,9 +15,9 @@ from services.projections.table import Table
 
 # Movements carry their sums along: the balance of now, the day a branch's history begins, and which snapshots no longer
 # hold because something came in from before them.
-_MOVEMENT: Final = f"""
+_WITH_SUMS: Final = """
 WITH moved AS (
-    {MOVEMENT.insert()}
+    {insert}
     RETURNING branch, currency, kind, issued_on, due_on, effective_on, amount_minor
 ), days AS (
     SELECT branch, min(effective_on) AS day FROM moved GROUP BY branch
@@ -35,7 +35,10 @@ FROM moved m CROSS JOIN LATERAL (VALUES ('due', m.due_on), ('invoice', m.issued_
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (anchor, branch, currency, kind, anchored_on)
     DO UPDATE SET amount_minor = t.amount_minor + excluded.amount_minor
-"""  # noqa: S608 - a statement of our own within a statement of our own
+"""
+_MOVEMENT: Final = {staged: _WITH_SUMS.format(insert=MOVEMENT.insert(staged=staged)) for staged in (False, True)}
+_MANY: Final = 100  # Rows; below it the round trip of copying costs more than it saves.
+_STAGES: Final = "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'fold\\_%'"
 
 
 async def write(conn: Conn, deltas: Deltas) -> None:
@@ -43,13 +46,29 @@ async def write(conn: Conn, deltas: Deltas) -> None:
 
     Errors   23505 where a movement is there already: a fact was folded twice, which is a bug and never a transient.
     """
+    stages: set[str] | None = None
     for table in TABLES:
-        if rows := deltas.rows(table):
-            statement = _MOVEMENT if table is MOVEMENT else table.statement
-            await conn.execute(statement, *_columns(table, rows))
+        rows = deltas.rows(table)
+        if not rows:
+            continue
+        staged = len(rows) >= _MANY
+        if staged:
+            if stages is None:
+                stages = {row["relname"] for row in await conn.fetch(_STAGES)}
+            await _stage(conn, table, rows, fresh=table.stage not in stages)
+        statement = table.of_staged if staged else table.of_arrays
+        if table is MOVEMENT:
+            statement = _MOVEMENT[staged]
+        await conn.execute(statement, *([] if staged else _columns(rows)))
 
 
-def _columns(table: Table[Any], rows: Sequence[msgspec.Struct]) -> list[tuple[Any, ...]]:
+async def _stage(conn: Conn, table: Table[Any], rows: Sequence[msgspec.Struct], *, fresh: bool) -> None:
+    """Copy the rows to the session's table. Another batch of the same transaction may have left its own there."""
+    await conn.execute(table.staging if fresh else f"TRUNCATE pg_temp.{table.stage}")
+    records = map(msgspec.structs.astuple, rows)
+    await conn.copy_records_to_table(table.stage, schema_name="pg_temp", records=records, columns=table.columns)
+
+
+def _columns(rows: Sequence[msgspec.Struct]) -> list[tuple[Any, ...]]:
     """One sequence per column, as `unnest` takes them."""
-    assert rows, table.name
     return list(zip(*map(msgspec.structs.astuple, rows), strict=True))
