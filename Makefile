@@ -61,7 +61,8 @@ demo: setup ## the whole system on this machine: LEDGER=open-items.csv MAPPING=m
 	$(BIN)/python -m deploy.demo $(if $(LEDGER),--ledger "$(LEDGER)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 up: .env ## build the image and start all of docker-compose.yml: CLUSTER=yes for three brokers
-	$(COMPOSE) up --build --detach --remove-orphans
+	$(COMPOSE) build init
+	$(COMPOSE) up --detach --remove-orphans
 
 down: ## stop it again; the volumes, and so the books, stay
 	$(COMPOSE) down --remove-orphans

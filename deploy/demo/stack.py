@@ -18,14 +18,11 @@ from deploy.embedded import Kafka, Postgres
 from deploy.embedded.keys import AUDIENCE, ISSUER, ensure_keys
 from deploy.embedded.program import Program
 from deploy.embedded.supervise import Supervisor, await_predecessor
-from events.topics import SERVICES
-from services.kernel.migrate import create_database, migrate
-from services.kernel.settings import HTTP_PORTS, WORKER_PORTS, database_url
-from services.kernel.topics import create_topics
+from deploy.prepare import prepare
+from services.kernel.settings import HTTP_PORTS, WORKER_PORTS
 
 HOST: Final = "127.0.0.1"
 TOPIC_PREFIX: Final = "openitem"
-DATABASES: Final = (*SERVICES, "projections")
 _SERVERS, _SERVICES = 10, 30  # Priorities: servers answer before a service starts.
 
 
@@ -91,13 +88,7 @@ class Stack:
     async def _prepare(self) -> None:
         assert self.postgres is not None
         assert self.kafka is not None
-        await asyncio.gather(*(self._database(service) for service in DATABASES))
-        await asyncio.to_thread(create_topics, self.kafka, TOPIC_PREFIX)
-
-    async def _database(self, service: str) -> None:
-        url = database_url(self.postgres or "", service)
-        await create_database(url)
-        await migrate(url, service)
+        await prepare(self.postgres, self.kafka, TOPIC_PREFIX)
 
     def _programs(self) -> Iterator[Program]:
         for service, port in self.worker_ports.items():
