@@ -161,14 +161,13 @@ def _bad_rows(bad: dict[str, Any]) -> Rows:
 
 
 def _table(title: str, report: dict[str, Any], rows: Rows) -> None:
-    table = Table(title=f"{title} as of {report['as_of']}", box=SIMPLE, title_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False)
     for at, column in enumerate(rows[0] if rows else ()):
         table.add_column(column, justify="left" if at == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row.values())
-    console.print()
-    console.print(table)
-    console.print(f"  {report['url']}", soft_wrap=True)
+    console.print(f"\n[bold]{title} as of {report['as_of']}[/]  {report['url']}", soft_wrap=True)
+    console.print(table if rows else "  nothing")
 
 
 def _farewell(stack: Stack, seconds: float) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from tests.support import late_payments
-from tests.support.demo import ROOT, Demo
+from tests.support.demo import OPENITEM, ROOT, Demo
 from tests.support.late_payments import ABSENT, BUCKETS, DAYS, LEDGER
 
 pytestmark = [
@@ -72,7 +71,7 @@ def test_the_books_add_up(running: Demo) -> None:
 
 def test_importing_the_same_file_again_adds_nothing(running: Demo) -> None:
     environment = {"OPENITEM_STATE_DIR": str(running.state), "PATH": "/usr/bin:/bin", "COLUMNS": "160"}
-    program = [sys.executable, "-m", "services.cli.main", "import", str(LEDGER)]
+    program = [OPENITEM, "import", str(LEDGER)]
     again = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert again.returncode == 0, again.stderr
     rows = [line.split("│") for line in again.stderr.splitlines() if line.startswith("│")]

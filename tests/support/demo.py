@@ -25,6 +25,7 @@ from services.kernel.settings import HTTP_PORTS, WORKER_PORTS
 READY_S_MAX = 240.0  # On a machine that runs other tests too.
 STOP_S_MAX = 60.0
 ROOT = Path(__file__).resolve().parents[2]
+OPENITEM = str(Path(sys.executable).with_name("openitem"))  # The program as installed, not as a module.
 
 
 @dataclass
