@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
-from tests.integration.reporting.books import Bill, Books, Receipt
+from tests.integration.reporting.books import Books
+from tests.integration.reporting.record import Bill, Receipt
 
 FIRST, DAYS = date(2024, 1, 1), 730
 METHODS = ("check", "ach", "wire", "card", "lockbox", "cash")

@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from tests.integration.reporting.books import Bill, Books
+from tests.integration.reporting.books import Books
 from tests.integration.reporting.desk import Desk
+from tests.integration.reporting.record import Bill
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from uuid import UUID
 import pytest
 
 from services.reporting.cash_flow import METHODS
-from tests.integration.reporting.books import Bill, Books
+from tests.integration.reporting.books import Books
 from tests.integration.reporting.desk import Desk, minor
+from tests.integration.reporting.record import Bill
 
 TO = date(2025, 6, 30)
 Cells = dict[tuple[str, str, str], int]
