@@ -12,8 +12,8 @@ from services.contact.domain.dispute import OpenDispute
 from services.contact.domain.follow_up import ScheduleFollowUp
 from services.contact.prepare import prepare
 from services.kernel.commands import Domain, carry_out, decider
-from services.kernel.errors import Unknown
-from services.kernel.meta import Branches, Cause, Meta
+from services.kernel.look import look as look_at
+from services.kernel.meta import Branches, Meta
 from services.kernel.store import Decision, Loaded, Recorded, Store, Streams
 
 DOMAIN: Final[Domain[Command, State]] = Domain(
@@ -46,10 +46,4 @@ async def handle_noted(store: Store, meta: Meta, command: Noted, body: str | Non
 
 async def look(store: Store, branches: Branches, stream: str) -> Loaded[State]:
     """The state of a stream that exists. Errors: Unknown, also where the caller may not see it."""
-    async with store.pool.acquire() as conn, conn.transaction(readonly=True):
-        streams = Streams(conn, Meta(actor="", cause=Cause(""), branches=branches))
-        await streams.earlier()  # Limits the transaction to these branches.
-        loaded = await streams.load(stream, evolve, DOMAIN.initial)
-    if loaded.version == 0:
-        raise Unknown("no such thing, or not in your branches")
-    return loaded
+    return await look_at(store, DOMAIN, branches, stream)

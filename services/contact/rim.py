@@ -1,17 +1,16 @@
-"""What bodies and imported rows of contact have in common: limits, ids that are made, and the present day."""
+"""What bodies and imported rows of contact have in common: limits, and the present day."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, ClassVar, Final
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from services.contact.notes import NOTE_MAX
 from services.kernel.errors import Kind, Refused
-from services.kernel.meta import Meta
 
 ITEMS_MAX: Final = 500  # Of one promise, attempt or follow-up: a statement to a large customer has some hundred lines.
 OWNER: Final = r"^[\x21-\x7e]{1,200}$"  # A user's id, as tokens have it in `sub`: never a person's name.
@@ -63,14 +62,3 @@ NoteText = Annotated[
     ),
 ]
 ItemIds = Annotated[list[UUID], Field(max_length=ITEMS_MAX)]
-
-
-class Body(BaseModel):
-    """A request body. A member that the route does not know is refused: it may be a misspelt one that matters."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def made_id(meta: Meta, given: UUID | None) -> UUID:
-    """The id the client gave, or one that follows from his key: sent again, the command makes the same one."""
-    return given or uuid5(NAMESPACE_URL, f"openitem:{meta.actor} {meta.key}")

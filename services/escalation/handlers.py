@@ -9,9 +9,9 @@ from services.escalation.domain import RULES, Command
 from services.escalation.domain.state import State
 from services.escalation.prepare import prepare
 from services.kernel.commands import Domain, carry_out
-from services.kernel.errors import Unknown
-from services.kernel.meta import Branches, Cause, Meta
-from services.kernel.store import Loaded, Recorded, Store, Streams
+from services.kernel.look import look as look_at
+from services.kernel.meta import Branches, Meta
+from services.kernel.store import Loaded, Recorded, Store
 
 DOMAIN: Final[Domain[Command, State]] = replace(RULES, prepare=prepare)
 
@@ -23,10 +23,4 @@ async def handle(store: Store, meta: Meta, command: Command) -> Recorded:
 
 async def look(store: Store, branches: Branches, stream: str) -> Loaded[State]:
     """The state of a stream that exists. Errors: Unknown, also where the caller may not see it."""
-    async with store.pool.acquire() as conn, conn.transaction(readonly=True):
-        streams = Streams(conn, Meta(actor="", cause=Cause(""), branches=branches))
-        await streams.earlier()  # Limits the transaction to these branches.
-        loaded = await streams.load(stream, DOMAIN.evolve, DOMAIN.initial)
-    if loaded.version == 0:
-        raise Unknown("no such thing, or not in your branches")
-    return loaded
+    return await look_at(store, DOMAIN, branches, stream)

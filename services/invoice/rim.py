@@ -1,17 +1,15 @@
-"""What bodies and imported rows have in common: limits of text, time zones, ids and the present instant."""
+"""What bodies and imported rows have in common: limits of text, time zones, and the present instant."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
-from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo
 
 import msgspec
 from pydantic import Field
 
 from services.invoice.domain.branch import TimezoneUnknown
-from services.kernel.meta import Meta
 
 NUMBER_MAX: Final = 40  # Longer than any ERP's document numbers, short enough for a statement's column.
 NAME_MAX: Final = 120
@@ -28,11 +26,6 @@ RowTermsDays = Annotated[int, msgspec.Meta(ge=0, le=TERMS_DAYS_MAX)]
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def made_id(meta: Meta, given: UUID | None) -> UUID:
-    """The id the client gave, or one that follows from his key: sent again, the command makes the same one."""
-    return given or uuid5(NAMESPACE_URL, f"openitem:{meta.actor} {meta.key}")
 
 
 def known_timezone(name: str) -> str:

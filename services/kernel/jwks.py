@@ -134,14 +134,16 @@ def key_source(where: str) -> Fetch:
 
 def _from_url(url: str, transport: httpx.AsyncBaseTransport | None = None) -> Fetch:
     async def fetch() -> bytes:
-        async with httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False, transport=transport) as client:
-            async with client.stream("GET", url, headers={"Accept": "application/json"}) as answer:
-                answer.raise_for_status()
-                content = b""
-                async for chunk in answer.aiter_bytes():
-                    content += chunk
-                    if len(content) > _BYTES_MAX:
-                        raise ValueError("the key set is too large")
-                return content
+        async with (
+            httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False, transport=transport) as client,
+            client.stream("GET", url, headers={"Accept": "application/json"}) as answer,
+        ):
+            answer.raise_for_status()
+            content = b""
+            async for chunk in answer.aiter_bytes():
+                content += chunk
+                if len(content) > _BYTES_MAX:
+                    raise ValueError("the key set is too large")
+            return content
 
     return fetch

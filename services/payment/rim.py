@@ -1,14 +1,11 @@
-"""What bodies and imported rows of payment have in common: their limits, and the ids that are made."""
+"""What bodies and imported rows of payment have in common: how long they may be."""
 
 from __future__ import annotations
 
 from typing import Annotated, Final
-from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
-
-from services.kernel.meta import Meta
+from pydantic import Field
 
 REFERENCE_MAX: Final = 80  # A wire's reference has 35 characters, the longest remittance id we know 70.
 # One check pays this many invoices at most. A decision holds a row lock per line, so it needs an end.
@@ -27,14 +24,3 @@ Reference = Annotated[
 ]
 # The same for rows, which msgspec reads.
 RowReference = Annotated[str, msgspec.Meta(min_length=1, max_length=REFERENCE_MAX, pattern=_PRINTABLE)]
-
-
-class Body(BaseModel):
-    """A request body. A member that the route does not know is refused: it may be a misspelt one that matters."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def made_id(meta: Meta, given: UUID | None) -> UUID:
-    """The id the client gave, or one that follows from his key: sent again, the command makes the same one."""
-    return given or uuid5(NAMESPACE_URL, f"openitem:{meta.actor} {meta.key}")

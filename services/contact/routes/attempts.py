@@ -12,10 +12,10 @@ from events.contact import Channel, Outcome
 from services.contact.domain.attempt import Attempt, LogAttempt, attempt_stream
 from services.contact.handlers import handle_noted, look
 from services.contact.notes import note_id_of
-from services.contact.rim import Body, HappenedOn, ItemIds, NoteText, made_id, today
-from services.contact.routes.depends import CallerOf, MetaOf, StoreOf
+from services.contact.rim import HappenedOn, ItemIds, NoteText, today
 from services.kernel.errors import Unknown
 from services.kernel.http import CommandAnswer, allow, answer
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/attempts", tags=["attempts"])
 

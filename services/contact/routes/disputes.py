@@ -13,11 +13,11 @@ from events.contact import DisputeOutcome, DisputeReason
 from services.contact.domain.dispute import Dispute, OpenDispute, ResolveDispute, dispute_stream
 from services.contact.handlers import handle, handle_noted, look
 from services.contact.notes import note_id_of
-from services.contact.rim import Body, HappenedOn, NoteText, Owner, made_id, today
-from services.contact.routes.depends import CallerOf, MetaOf, StoreOf
+from services.contact.rim import HappenedOn, NoteText, Owner, today
 from services.kernel.errors import Unknown
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import AmountText, CurrencyText, amount_text, money
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/disputes", tags=["disputes"])
 

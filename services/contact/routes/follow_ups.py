@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.contact.domain.follow_up import FinishFollowUp, FollowUp, ScheduleFollowUp, follow_up_stream
 from services.contact.handlers import handle, handle_noted, look
 from services.contact.notes import note_id_of
-from services.contact.rim import Body, HappenedOn, ItemIds, NoteText, Owner, made_id, today
-from services.contact.routes.depends import CallerOf, MetaOf, StoreOf
+from services.contact.rim import HappenedOn, ItemIds, NoteText, Owner, today
 from services.kernel.errors import Unknown
 from services.kernel.http import CommandAnswer, allow, answer
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/follow-ups", tags=["follow-ups"])
 

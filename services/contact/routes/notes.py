@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from services.contact import notes
-from services.contact.routes.depends import CallerOf, StoreOf
 from services.kernel.http import allow
+from services.kernel.route import CallerOf, StoreOf
 
 router = APIRouter(prefix="/notes", tags=["notes"])
 

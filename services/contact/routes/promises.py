@@ -23,11 +23,11 @@ from services.contact.domain.promise import (
     promise_stream,
 )
 from services.contact.handlers import handle, look
-from services.contact.rim import ITEMS_MAX, Body, HappenedOn, made_id, today
-from services.contact.routes.depends import CallerOf, MetaOf, StoreOf
+from services.contact.rim import ITEMS_MAX, HappenedOn, today
 from services.kernel.errors import Unknown
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import AmountText, CurrencyText, amount_text, money
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/promises", tags=["promises"])
 

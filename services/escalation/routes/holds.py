@@ -12,8 +12,9 @@ from events.escalation import HoldReason
 from services.escalation.domain.hold import PlaceHold, ReleaseHold
 from services.escalation.domain.state import Held, Released, hold_stream
 from services.escalation.handlers import handle, look
-from services.escalation.rim import Body, CallerOf, MetaOf, StoreOf, now
+from services.escalation.rim import now
 from services.kernel.http import CommandAnswer, allow, answer
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf
 
 router = APIRouter(prefix="/holds", tags=["holds"])
 

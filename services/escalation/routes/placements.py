@@ -15,9 +15,10 @@ from services.escalation.domain.placing import FEE_BP_MAX, PlaceWithAgency, Plac
 from services.escalation.domain.recovery import ReportRecovery
 from services.escalation.domain.state import Placement, placement_stream
 from services.escalation.handlers import handle, look
-from services.escalation.rim import ITEMS_MAX, Agency, Body, CallerOf, MetaOf, StoreOf, made_id, now
+from services.escalation.rim import ITEMS_MAX, Agency, now
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import AmountText, CurrencyText, amount_text, money
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/placements", tags=["placements"])
 

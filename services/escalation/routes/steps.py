@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.escalation.domain.state import Delinquency, delinquency_stream
 from services.escalation.domain.step import AdvanceStep
 from services.escalation.handlers import handle, look
-from services.escalation.rim import Body, CallerOf, MetaOf, StoreOf, now
+from services.escalation.rim import now
 from services.kernel.http import CommandAnswer, allow, answer
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf
 
 router = APIRouter(prefix="/steps", tags=["steps"])
 _STEP_MAX = 1000  # No policy has as many; it keeps numbers that are none out.

@@ -19,9 +19,10 @@ from services.escalation.domain.write_off import (
     ReverseWriteOff,
 )
 from services.escalation.handlers import handle, look
-from services.escalation.rim import Body, CallerOf, MetaOf, StoreOf, made_id, now
+from services.escalation.rim import now
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import AmountText, CurrencyText, amount_text, money
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/write-offs", tags=["write-offs"])
 

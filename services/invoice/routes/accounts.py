@@ -13,10 +13,10 @@ from events.invoice import Profile
 from services.invoice.domain.account import ChangeAccount, OpenAccount
 from services.invoice.domain.state import Account, account_stream
 from services.invoice.handlers import handle, look
-from services.invoice.rim import Name, Number, TermsDays, made_id, now
-from services.invoice.routes.body import Body, CallerOf, MetaOf, StoreOf
+from services.invoice.rim import Name, Number, TermsDays, now
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import BranchText, CurrencyText
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 

@@ -10,9 +10,9 @@ from pydantic import ConfigDict
 from services.invoice.domain.branch import RegisterBranch
 from services.invoice.handlers import handle
 from services.invoice.rim import Name, known_timezone, now
-from services.invoice.routes.body import Body, MetaOf, StoreOf
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import BranchText
+from services.kernel.route import Body, MetaOf, StoreOf
 
 router = APIRouter(prefix="/branches", tags=["branches"])
 

@@ -15,11 +15,11 @@ from services.invoice.domain.invoice import IssueInvoice, VoidInvoice, VoidReaso
 from services.invoice.domain.retainage import ReleaseRetainage
 from services.invoice.domain.state import Invoice, invoice_stream
 from services.invoice.handlers import handle, look
-from services.invoice.rim import NAME_MAX, Number, made_id, now
-from services.invoice.routes.body import Body, CallerOf, MetaOf, StoreOf
+from services.invoice.rim import NAME_MAX, Number, now
 from services.invoice.routes.view import InvoiceView, view_of
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import AmountText, BranchText, CurrencyText, money
+from services.kernel.route import Body, CallerOf, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/invoices", tags=["invoices"])
 

@@ -10,10 +10,10 @@ from pydantic import ConfigDict
 
 from services.invoice.domain.job import OpenJob
 from services.invoice.handlers import handle
-from services.invoice.rim import Name, Number, made_id, now
-from services.invoice.routes.body import Body, MetaOf, StoreOf
+from services.invoice.rim import Name, Number, now
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import BranchText
+from services.kernel.route import Body, MetaOf, StoreOf, made_id
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 
 from events.payment import Method, ReversalReason
 from services.kernel.rim import AmountText, BranchText, CurrencyText
-from services.payment.rim import LINES_MAX, Body, Reference
+from services.kernel.route import Body
+from services.payment.rim import LINES_MAX, Reference
 
 _ACCOUNT: Final = "5b2f8f0c-6f0e-4f57-8f6a-0a1a7d1d3c01"
 _ITEM: Final = "3f0c5a0e-7a53-4f37-9d3c-8d6b3c1f8a11"

@@ -6,13 +6,13 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel
 
 from events.money import Money
 from services.kernel.errors import Unknown
-from services.kernel.http import Caller, allow, caller_of, store_of, wait_of
-from services.kernel.store import Store
+from services.kernel.http import allow, wait_of
+from services.kernel.route import CallerOf, StoreOf
 from services.payment.domain.state import MirroredItem, item_stream
 from services.payment.handlers import look
 
@@ -50,8 +50,8 @@ class ItemAnswer(BaseModel):
 @router.get("/{item_id}", dependencies=[allow("report.read")])
 async def read_item(
     item_id: UUID,
-    store: Annotated[Store, Depends(store_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    store: StoreOf,
+    caller: CallerOf,
     response: Response,
     prefer: Annotated[str | None, Header(description="`wait=5`: wait so many seconds for it to arrive.")] = None,
 ) -> ItemAnswer:

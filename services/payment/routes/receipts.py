@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from events.money import Money
 from services.kernel.errors import Unknown
-from services.kernel.http import Caller, CommandAnswer, allow, answer, caller_of, meta_of, store_of
-from services.kernel.meta import Meta
+from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import money
-from services.kernel.store import Store
+from services.kernel.route import CallerOf, MetaOf, StoreOf, made_id
 from services.payment.domain.commands import (
     ApplyReceipt,
     IdentifyReceipt,
@@ -27,7 +25,6 @@ from services.payment.domain.commands import (
 )
 from services.payment.domain.state import Receipt, receipt_stream
 from services.payment.handlers import handle, look
-from services.payment.rim import made_id
 from services.payment.routes.bodies import (
     ApplicationBody,
     IdentificationBody,
@@ -38,8 +35,6 @@ from services.payment.routes.bodies import (
 )
 
 router = APIRouter(prefix="/receipts", tags=["receipts"])
-MetaOf = Annotated[Meta, Depends(meta_of)]
-StoreOf = Annotated[Store, Depends(store_of)]
 
 
 class ShareAnswer(BaseModel):
@@ -138,9 +133,7 @@ async def refund_receipt(
 
 
 @router.get("/{receipt_id}", dependencies=[allow("report.read")])
-async def read_receipt(
-    receipt_id: UUID, store: StoreOf, caller: Annotated[Caller, Depends(caller_of)], response: Response
-) -> ReceiptAnswer:
+async def read_receipt(receipt_id: UUID, store: StoreOf, caller: CallerOf, response: Response) -> ReceiptAnswer:
     """The receipt as it stands now."""
     loaded = await look(store, caller.branches, receipt_stream(receipt_id))
     receipt = loaded.state
