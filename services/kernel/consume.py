@@ -9,29 +9,28 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError as AioKafkaError
-from kafka.errors import KafkaError
+from aiokafka import TopicPartition
 from mode import Service
 
 from events.topics import topic_of
 from services.kernel import flow_metrics as metrics
-from services.kernel import parking, position, topics
+from services.kernel import parking, position
 from services.kernel.apply import apply
 from services.kernel.delivery import ConsumerSpec
 from services.kernel.errors import VersionConflict
 from services.kernel.lag import Lag
+from services.kernel.membership import KAFKA_AWAY, Delivery, Membership
 from services.kernel.position import Lost, Spot
 from services.kernel.retry import retry
 from services.kernel.settings import Settings
-from services.kernel.sift import Arrived, Reading, arrive, place
+from services.kernel.sift import Reading, place
 from services.kernel.store import Pool
 from services.kernel.transient import is_transient
 
@@ -39,14 +38,10 @@ STALLED_S: Final = 60.0  # Facts wait and nothing was committed for so long: sta
 _CONFLICTS_MAX: Final = 5  # Tries in place before a batch counts as failed.
 _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 5.0
-_SLICE: Final = 100  # Records decoded at a stretch, about a millisecond.
-_POLL_MS: Final = 200  # How long a look for records waits; also how soon a stop is seen.
 _TICK_S: Final = 1.0
-_IDENTITY_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
+_ASK_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
 _STOP_S_MAX: Final = 10.0  # For the batch in flight. After that it is rolled back, which harms nothing.
-_REVOKE_S_MAX: Final = 5.0  # The same when a rebalance takes partitions away: others wait for us.
 
-Delivery: TypeAlias = dict[TopicPartition, list[Arrived]]
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -54,8 +49,10 @@ class Stalled(Exception):
     """Facts wait, nothing is committed and nothing says why: only a new process can be expected to do better."""
 
 
-class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types.
+class Consumer(Service):
     """One consumer of a service, as a part of its worker. `then` is called after each batch that was committed."""
+
+    mundane_level = "debug"
 
     def __init__(
         self, settings: Settings, spec: ConsumerSpec, pool: Pool, then: Callable[[], None] = lambda: None, **kwargs: Any
@@ -67,39 +64,27 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._pool = pool
         self._then = then
         self._topics = [topic_of(service, settings.topic_prefix) for service in spec.topics]
-        self._group = f"{settings.topic_prefix}.{settings.service}.{spec.name}"
         self._spots: dict[TopicPartition, Spot] = {}
         self._ids: dict[str, UUID | None] = {}
-        # Counts assignments: whatever was read under an earlier one is thrown away.
-        self._generation = 0
-        self._settled = -1
+        self._member: Membership | None = None
+        self._settled = -1  # The generation of the membership whose partitions we have sought our positions in.
         self._busy = asyncio.Lock()
         self._retrying = True
         self._sign_at = time.monotonic()
+        self._turn_at = time.monotonic()
         self._done = asyncio.Event()
-        self._identify_at = 0.0
         self._lag = Lag(spec.name, self._topics)
 
     @property
     def ready(self) -> bool:
         """It has its share of the partitions, and is not waiting for a server."""
-        return not self._retrying and self._settled == self._generation
+        member = self._member
+        return member is not None and member.assigned and self._settled == member.generation and not self._retrying
 
     async def on_stop(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S_MAX):
                 await self._done.wait()
-
-    async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
-        """Called by aiokafka before partitions go elsewhere. Lets the batch in flight end; what follows is not ours."""
-        self._generation += 1
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_REVOKE_S_MAX), self._busy:
-                pass
-
-    async def on_partitions_assigned(self, _assigned: Collection[TopicPartition]) -> None:
-        """Called by aiokafka after a rebalance. It swallows errors, so the positions are read in our own loop."""
-        self._generation += 1
 
     @Service.task
     async def _run(self) -> None:
@@ -122,43 +107,40 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         """Stop the process when facts wait and neither a commit nor a known cause is seen."""
         while not self.should_stop:
             await self.sleep(_TICK_S)
-            silent_s = time.monotonic() - self._sign_at
-            if self._lag.facts(self._spots) > 0 and silent_s > STALLED_S:
-                raise Stalled(f"{self.name}: {self._lag.facts(self._spots)} facts wait, no commit for {silent_s:.0f} s")
+            waiting, silent_s = self._lag.facts(self._spots), time.monotonic() - self._sign_at
+            if (waiting > 0 and silent_s > STALLED_S) or time.monotonic() - self._turn_at > STALLED_S:
+                log.error("consumer_stalled", consumer=self.name, waiting=waiting, silent_s=round(silent_s))
+                raise Stalled(f"{self.name}: {waiting} facts wait, no commit for {silent_s:.0f} s")
 
     async def _consume(self) -> None:
         """Join the group and apply what comes, until the service stops or Kafka cannot be asked."""
-        kafka = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka,
-            client_id=f"openitem-{self._settings.service}-{self.name}",
-            group_id=self._group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
-            max_partition_fetch_bytes=2 * 1024 * 1024,
-        )
-        kafka.subscribe(topics=self._topics, listener=self)
+        member = self._member = Membership(self._settings, self.name, self._topics, self._busy)
+        self._settled = -1
         tick_at, failures = 0.0, 0
         ahead: asyncio.Task[Delivery] | None = None
+        asking: asyncio.Task[None] | None = None
         try:
-            await kafka.start()
+            await member.join()
+            asking = asyncio.create_task(self._ask(member))
             while not self.should_stop:
+                self._turn_at = time.monotonic()
                 try:
-                    if self._settled != self._generation:
+                    if asking.done():
+                        asking.result()
+                    if member.assigned and self._settled != member.generation:
                         # What an earlier assignment brought may lie behind a gap: the fetcher began where Kafka said.
                         await _end(ahead)
                         ahead = None
-                        await self._settle_in(kafka)
-                    delivery = await (ahead or self._read(kafka))
+                        await self._settle_in(member)
+                    delivery = await (ahead or member.read(self.spec.batch_max))
                     ahead = None
-                    if delivery and self._settled == self._generation:
+                    if delivery and self._settled == member.generation:
                         # While Postgres works on this one, the next is read.
-                        ahead = asyncio.create_task(self._read(kafka))
-                        await self._apply(place(delivery, self._spots))
+                        ahead = asyncio.create_task(member.read(self.spec.batch_max))
+                        await self._apply(member, place(delivery, self._spots))
                     if time.monotonic() >= tick_at:
                         tick_at = time.monotonic() + _TICK_S
-                        await self._tick(kafka)
+                        await self._tick(member)
                     self._retrying, failures = False, 0
                 except Exception as error:
                     if not is_transient(error):
@@ -167,61 +149,34 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
                     failures += 1
                     await self._back_off(error, failures)
         finally:
-            self._generation += 1
             await _end(ahead)
-            with suppress(KafkaError, AioKafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(_STOP_S_MAX):
-                    await kafka.stop()
+            await _end(asking)
+            await member.leave()
 
-    async def _read(self, kafka: AIOKafkaConsumer) -> Delivery:
-        """The next records, decoded. Errors: KafkaError."""
-        delivery: Delivery = {}
-        fetched = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self.spec.batch_max)
-        for tp, records in fetched.items():
-            arrived = delivery[tp] = []
-            for at in range(0, len(records), _SLICE):
-                arrived += [arrive(record) for record in records[at : at + _SLICE]]
-                await asyncio.sleep(0)  # Lets the batch before this one speak to Postgres in between.
-        return delivery
-
-    async def _settle_in(self, kafka: AIOKafkaConsumer) -> None:
+    async def _settle_in(self, member: Membership) -> None:
         """Read the positions of the partitions that are ours now, and seek there.
 
-        Errors   TopicWrong, KafkaError, transient ones.
+        Errors   TopicWrong, those of KAFKA_AWAY, transient ones.
         """
-        generation = self._generation
-        mine = kafka.assignment()
-        await self._identify()
+        generation, mine = member.generation, member.kafka.assignment()
+        self._ids = await member.identify()
         async with self._pool.acquire() as conn:
             spots = await position.load(conn, self.name, mine, self._ids)
-        if generation != self._generation:
+        if generation != member.generation:
             return  # Another rebalance meanwhile: look again.
-        for tp, spot in spots.items():
-            kafka.seek(tp, spot.next_offset)
-        self._spots = spots
-        self._settled = generation
+        member.seek(spots)
+        self._spots, self._settled = spots, generation
         self._lag.forget()
         log.info("consumer_settled", consumer=self.name, partitions=len(spots))
 
-    async def _identify(self) -> None:
-        """See that the topics are as the contract says, and which they are. Errors: TopicWrong, KafkaError."""
-        seen = await asyncio.to_thread(topics.describe, self._settings.kafka, self._topics)
-        for topic in seen:
-            topics.check(topic)
-        ids = {topic.name: topic.topic_id for topic in seen}
-        if self._ids and ids != self._ids:
-            log.warning("topics_created_anew", consumer=self.name)
-            self._settled = -1
-        self._ids = ids
-
-    async def _apply(self, reading: Reading) -> None:
+    async def _apply(self, member: Membership, reading: Reading) -> None:
         """Apply what was read and go on behind it. Errors: transient ones, and those that stop the process."""
         if not reading.moves:
             return
         began = time.monotonic()
         async with self._busy:
             for attempt in range(1, _CONFLICTS_MAX + 1):
-                if self._settled != self._generation:
+                if self._settled != member.generation:
                     return
                 try:
                     async with self._pool.acquire() as conn:
@@ -250,16 +205,12 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             log.error("facts_parked", consumer=self.name, code=code, facts=count)
         self._then()
 
-    async def _tick(self, kafka: AIOKafkaConsumer) -> None:
-        """Once a second: how far behind we are, what is to be tried again, whether the log is still the same."""
+    async def _tick(self, member: Membership) -> None:
+        """Once a second: how far behind we are, what is to be tried again, whether the log still reaches to us."""
         await self._retry_parked()
-        if self._settled != self._generation:
+        if self._settled != member.generation:
             return
-        shrunk = self._lag.look(kafka, self._spots)
-        if time.monotonic() >= self._identify_at:
-            self._identify_at = time.monotonic() + _IDENTITY_S
-            await self._identify()
-            await self._lag.ask(kafka, self._spots)
+        shrunk = self._lag.look(member.kafka, self._spots)
         async with self._pool.acquire() as conn:
             for tp in shrunk:
                 # The same topic, but it ends before our position: Kafka lost what it had acknowledged.
@@ -267,8 +218,6 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
                 await position.restart(conn, self.name, tp)
                 self._settled = -1
             await self._lag.store(conn, self._spots)
-        if self._spots and self._lag.fresh():
-            await self._tell_kafka(kafka)
 
     async def _retry_parked(self) -> None:
         """Try again what somebody asked for, or what may have been missing for a moment only."""
@@ -278,22 +227,36 @@ class Consumer(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             log.info("parked_retried", consumer=self.name, applied=retried.applied, waiting=retried.waiting)
             self._then()
 
-    async def _tell_kafka(self, kafka: AIOKafkaConsumer) -> None:
-        """Commit offsets for lag tools. Nothing here depends on it."""
-        with suppress(AioKafkaError):
-            await kafka.commit({tp: spot.next_offset for tp, spot in self._spots.items()})
+    async def _ask(self, member: Membership) -> None:
+        """Beside the loop, because a broker that is away leaves these without an answer: whether the topics are still
+        the ones that the offsets count in, and where they end.
+
+        Errors   TopicPartitions.
+        """
+        while True:
+            await asyncio.sleep(_ASK_S)
+            try:
+                ids = await member.identify()
+                if self._ids and ids != self._ids:
+                    log.warning("topics_created_anew", consumer=self.name)
+                    self._settled = -1
+                if member.assigned and self._spots:
+                    self._lag.note(await member.ends(self._spots.keys()))
+                    await member.tell(self._spots)
+            except KAFKA_AWAY as error:
+                log.info("kafka_does_not_answer", consumer=self.name, error=repr(error))
 
     async def _back_off(self, error: Exception, failures: int) -> None:
         self._retrying = True
-        self._sign_at = time.monotonic()  # A cause is known: this is no silent standstill.
+        self._turn_at = self._sign_at = time.monotonic()  # A cause is known: this is no silent standstill.
         metrics.RETRIES.labels(self.name, type(error).__name__).inc()
         log.warning("consumer_retries", consumer=self.name, error=repr(error), failures=failures)
         seconds = min(_BACKOFF_S_MAX, _BACKOFF_S_MIN * 2 ** min(failures, 10))
         await self.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311 - only to part rivals
 
 
-async def _end(task: asyncio.Task[Delivery] | None) -> None:
-    """Throw away what is being read."""
+async def _end(task: asyncio.Task[Any] | None) -> None:
+    """Stop a task and throw away what it was about to say."""
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -301,4 +264,4 @@ async def _end(task: asyncio.Task[Delivery] | None) -> None:
 
 def _may_pass(error: Exception) -> bool:
     """Whether joining anew may do."""
-    return is_transient(error) or isinstance(error, KafkaError | AioKafkaError | topics.TopicMissing)
+    return is_transient(error) or isinstance(error, KAFKA_AWAY)

@@ -16,7 +16,6 @@ from services.kernel.store import Conn
 
 # After a change of leader a broker may tell too low an end for a moment.
 _SHRUNK_S: Final = 10.0
-_FRESH_S: Final = 5.0
 
 Spots = Mapping[TopicPartition, Spot]
 
@@ -59,14 +58,9 @@ class Lag:
                 shrunk.append(tp)
         return shrunk
 
-    async def ask(self, kafka: AIOKafkaConsumer, spots: Spots) -> None:
-        """Ask Kafka for the ends: should fetching hang, it would go on telling that nothing is there."""
-        if spots:
-            self._ends.update(await kafka.end_offsets(list(spots)))
-
-    def fresh(self) -> bool:
-        """Kafka answered lately."""
-        return self._seen_at is not None and (datetime.now(UTC) - self._seen_at).total_seconds() < _FRESH_S
+    def note(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Take ends that Kafka was asked for: should fetching hang, it would go on telling that nothing is there."""
+        self._ends.update(ends)
 
     async def store(self, conn: Conn, spots: Spots) -> None:
         """Store the ends and set the gauges."""

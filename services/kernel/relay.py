@@ -41,6 +41,8 @@ log = structlog.stdlib.get_logger(__name__)
 class Relay(Service):
     """One service's relay, as a part of its worker. `wake` says that something was just recorded in this process."""
 
+    mundane_level = "debug"
+
     def __init__(self, settings: Settings, *, wave_max: int = WAVE_MAX, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._settings = settings

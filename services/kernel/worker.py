@@ -79,14 +79,16 @@ def run_worker(
     crew = Crew(settings, app, index=index, consumers=consumers, relay=relay, timers=timers, signals=signals or {})
     http = WorkerHttp(sock, ready=lambda: crew.ready)
     note_build(settings.service)
-    _Worker(
-        app, http, crew, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False
-    ).execute_from_commandline()
+    worker = _Worker(app, http, crew, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.spinner = None  # Nobody watches it turn.
+    worker.execute_from_commandline()
     raise AssertionError("it exits")
 
 
 class Crew(Service):
     """The parts of a worker, started in order and stopped in reverse; the pool closes last."""
+
+    mundane_level = "debug"
 
     def __init__(
         self,
@@ -156,6 +158,8 @@ class Crew(Service):
 
 class _Ticking(Service):
     """One timer."""
+
+    mundane_level = "debug"
 
     def __init__(self, timer: Timer, running: Running, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -14,6 +14,8 @@ from prometheus_client import generate_latest
 class WorkerHttp(Service):
     """Serves `/health/live`, `/health/ready` and `/metrics`. `ready` answers which parts do their work."""
 
+    mundane_level = "debug"
+
     def __init__(self, sock: socket.socket, ready: Callable[[], Mapping[str, bool]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._sock = sock

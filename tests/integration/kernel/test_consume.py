@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 
 from events.topics import topic_of
 from services.kernel import apply as applying
+from services.kernel.consume import Consumer
 from services.kernel.errors import VersionConflict
 from services.kernel.position import Lost, Move, Spot, claim, load
 from services.kernel.relay import Relay
@@ -153,6 +154,7 @@ async def test_two_workers_share_the_partitions_and_apply_everything_once(settin
         for account in accounts:
             await record(store, account, 1)
         async with running(second):
+            await until(lambda: both(first, second))
             for version in (2, 3, 4):
                 for account in accounts:
                     await record(store, account, version)
@@ -166,6 +168,11 @@ async def test_two_workers_share_the_partitions_and_apply_everything_once(settin
     assert await noted(store) == {stream_of(account): [1, 2, 3, 4, 5] for account in accounts}
     assert await store.pool.fetchval("SELECT count(DISTINCT by) FROM noted") == 2
     assert await store.pool.fetchval("SELECT count(*) FROM parked") == 0
+
+
+async def both(*workers: Consumer) -> bool:
+    """Every worker has some of the partitions, and goes on in them."""
+    return all(worker.ready and worker._spots for worker in workers)
 
 
 async def test_freshness_tells_facts_and_seconds_behind_and_falls_to_nothing(settings: Settings, store: Store) -> None:

@@ -1,0 +1,118 @@
+"""A consumer's membership in its Kafka group: joining, leaving, which partitions it has, and reading them.
+
+The group only shares out the partitions; where reading goes on is the consumer's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError as AioKafkaError
+from kafka.errors import KafkaError
+
+from services.kernel import topics
+from services.kernel.position import Spot
+from services.kernel.settings import Settings
+from services.kernel.sift import Arrived, arrive
+
+Delivery: TypeAlias = dict[TopicPartition, list[Arrived]]
+KAFKA_AWAY: Final = (KafkaError, AioKafkaError, topics.TopicMissing, OSError, TimeoutError)
+
+_POLL_MS: Final = 200  # How long a look for records waits; also how soon a stop is seen.
+_SLICE: Final = 100  # Records decoded at a stretch, about a millisecond.
+_ANSWER_S_MAX: Final = 20.0
+_LEAVE_S_MAX: Final = 10.0
+_REVOKE_S_MAX: Final = 5.0  # For the batch in flight, when a rebalance takes partitions away: others wait for us.
+
+
+class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types.
+    """One membership, from `join` to `leave`.
+
+    `generation` counts what Kafka says of the partitions: whatever was read under an earlier one is thrown away.
+    `assigned` is whether it has said which are ours. `busy` is held while a batch is applied.
+    """
+
+    def __init__(self, settings: Settings, name: str, topic_names: Sequence[str], busy: asyncio.Lock) -> None:
+        self.generation = 0
+        self.assigned = False
+        self._bootstrap = settings.kafka
+        self._topics = topic_names
+        self._busy = busy
+        self.kafka = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka,
+            client_id=f"openitem-{settings.service}-{name}",
+            group_id=f"{settings.topic_prefix}.{settings.service}.{name}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=1_000,
+            # How soon a topic that was created anew is noticed when we were left without partitions.
+            metadata_max_age_ms=5_000,
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+        )
+
+    async def join(self) -> None:
+        """Errors: those of KAFKA_AWAY."""
+        self.kafka.subscribe(topics=list(self._topics), listener=self)
+        async with asyncio.timeout(_ANSWER_S_MAX):
+            await self.kafka.start()
+
+    async def leave(self) -> None:
+        """Leave the group, so that the others need not wait for our absence to be noticed."""
+        self.assigned = False
+        self.generation += 1
+        with suppress(*KAFKA_AWAY):
+            async with asyncio.timeout(_LEAVE_S_MAX):
+                await self.kafka.stop()
+
+    async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
+        """Called by aiokafka before partitions go elsewhere. Lets the batch in flight end; what follows is not ours."""
+        self.assigned = False
+        self.generation += 1
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REVOKE_S_MAX), self._busy:
+                pass
+
+    async def on_partitions_assigned(self, _assigned: Collection[TopicPartition]) -> None:
+        """Called by aiokafka after a rebalance. It swallows errors, so nothing that can fail is done here."""
+        self.assigned = True
+        self.generation += 1
+
+    async def read(self, count_max: int) -> Delivery:
+        """The next records, decoded. Errors: KafkaError."""
+        delivery: Delivery = {}
+        fetched = await self.kafka.getmany(timeout_ms=_POLL_MS, max_records=count_max)
+        for tp, records in fetched.items():
+            arrived = delivery[tp] = []
+            for at in range(0, len(records), _SLICE):
+                arrived += [arrive(record) for record in records[at : at + _SLICE]]
+                await asyncio.sleep(0)  # Lets the batch before this one speak to Postgres in between.
+        return delivery
+
+    def seek(self, spots: Mapping[TopicPartition, Spot]) -> None:
+        for tp, spot in spots.items():
+            self.kafka.seek(tp, spot.next_offset)
+
+    async def identify(self) -> dict[str, UUID | None]:
+        """See that the topics are as the contract says, and which they are. Errors: TopicWrong, those of KAFKA_AWAY."""
+        async with asyncio.timeout(_ANSWER_S_MAX):
+            seen = await asyncio.to_thread(topics.describe, self._bootstrap, self._topics)
+        for topic in seen:
+            topics.check(topic)
+        return {topic.name: topic.topic_id for topic in seen}
+
+    async def ends(self, at: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where partitions end, asked anew. Errors: those of KAFKA_AWAY."""
+        async with asyncio.timeout(_ANSWER_S_MAX):
+            found: dict[TopicPartition, int] = await self.kafka.end_offsets(list(at))
+            return found
+
+    async def tell(self, spots: Mapping[TopicPartition, Spot]) -> None:
+        """Commit offsets, for lag tools. Errors: those of KAFKA_AWAY."""
+        async with asyncio.timeout(_ANSWER_S_MAX):
+            await self.kafka.commit({tp: spot.next_offset for tp, spot in spots.items()})
