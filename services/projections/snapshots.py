@@ -36,8 +36,9 @@ INSERT INTO branch_snapshot (taken_on, anchor, branch, currency, kind, anchored_
 SELECT $1::date, a.anchor, l.branch, l.currency, l.kind, l.anchored_on, sum(l.amount_minor)
 FROM aging_base('branch', $1::date - 1, $2::text[]) b
 CROSS JOIN (VALUES ('due'), ('invoice')) AS a(anchor)
-CROSS JOIN LATERAL branch_lines(ARRAY[b.branch], b.base, $1::date - 1, NULL, a.anchor) l
+CROSS JOIN LATERAL branch_lines(ARRAY[b.branch], false, b.base, $1::date - 1, NULL, a.anchor) l
 GROUP BY 2, 3, 4, 5, 6 HAVING sum(l.amount_minor) <> 0
+ORDER BY 2, 3
 """
 _ITEM_ROWS: Final = """
 INSERT INTO item_snapshot (taken_on, branch, kind, item_id, account_id, job_id, currency, issued_on, due_on,
@@ -45,8 +46,9 @@ INSERT INTO item_snapshot (taken_on, branch, kind, item_id, account_id, job_id, 
 SELECT $1::date, l.branch, l.kind, l.item_id, l.account_id, l.job_id, l.currency, l.issued_on, l.due_on,
        sum(l.amount_minor)
 FROM aging_base('item', $1::date - 1, $2::text[]) b
-CROSS JOIN LATERAL item_lines(ARRAY[b.branch], b.base, $1::date - 1, NULL) l
+CROSS JOIN LATERAL item_lines(ARRAY[b.branch], false, b.base, $1::date - 1, NULL) l
 GROUP BY 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(l.amount_minor) <> 0
+ORDER BY 2
 """
 _READY: Final = """
 UPDATE snapshot SET state = 'ready'

@@ -55,7 +55,7 @@ async def dump(conn: asyncpg.Connection, schema: str = "live") -> dict[str, list
     for (name,) in names:
         if name not in DERIVED:
             # A balance of nothing says nothing; when it is removed depends on a timer.
-            where = "WHERE amount_minor <> 0" if name == "branch_balance" else ""
+            where = "WHERE amount_minor <> 0" if name.startswith("branch_balance") else ""
             rows = await conn.fetch(f"SELECT t::text AS line FROM {schema}.{name} t {where} ORDER BY 1")
             told[name] = [row["line"] for row in rows]
     return told

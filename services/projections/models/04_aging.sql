@@ -27,15 +27,19 @@ RETURNS TABLE (branch text, base date) LANGUAGE sql STABLE AS $$
     WHERE p_branches IS NULL OR b.branch = ANY (p_branches)
 $$;
 
--- The lines that add up to what each branch had open, per anchor day. Simple enough for the planner to inline.
-CREATE FUNCTION branch_lines(p_branches text[], p_base date, p_as_of date, p_known_at timestamptz, p_anchor text)
+-- The lines that add up to what each branch had open, per anchor day. Simple enough for the planner to inline. `p_all`
+-- says that the branches are all there are: the base is then read whole, and not branch by branch.
+CREATE FUNCTION branch_lines(
+    p_branches text[], p_all boolean, p_base date, p_as_of date, p_known_at timestamptz, p_anchor text)
 RETURNS TABLE (branch text, currency text, kind text, anchored_on date, amount_minor bigint)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT b.branch, b.currency, b.kind, b.anchored_on, b.amount_minor FROM branch_balance b
-    WHERE p_base = 'infinity' AND b.anchor = p_anchor AND b.branch = ANY (p_branches) AND b.amount_minor <> 0
+    WHERE p_base = 'infinity' AND b.anchor = p_anchor AND (p_all OR b.branch = ANY (p_branches))
+      AND b.amount_minor <> 0
     UNION ALL
     SELECT s.branch, s.currency, s.kind, s.anchored_on, s.amount_minor FROM branch_snapshot s
-    WHERE isfinite(p_base) AND s.taken_on = p_base AND s.anchor = p_anchor AND s.branch = ANY (p_branches)
+    WHERE isfinite(p_base) AND s.taken_on = p_base AND s.anchor = p_anchor
+      AND (p_all OR s.branch = ANY (p_branches))
     UNION ALL  -- The base is earlier: what came since, up to the day.
     SELECT m.branch, m.currency, m.kind, CASE p_anchor WHEN 'due' THEN m.due_on ELSE m.issued_on END, m.amount_minor
     FROM movement m
@@ -52,22 +56,22 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 -- The same for every item, and every receipt with money left (`item_id` is then the receipt).
-CREATE FUNCTION item_lines(p_branches text[], p_base date, p_as_of date, p_known_at timestamptz)
+CREATE FUNCTION item_lines(p_branches text[], p_all boolean, p_base date, p_as_of date, p_known_at timestamptz)
 RETURNS TABLE (branch text, account_id uuid, job_id uuid, item_id uuid, currency text, kind text,
                issued_on date, due_on date, amount_minor bigint)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT o.branch, o.account_id, o.job_id, o.item_id, o.currency,
            CASE o.kind WHEN 'receipt' THEN 'unapplied' ELSE 'open' END, o.issued_on, o.due_on, o.open_minor
     FROM open_item o
-    WHERE p_base = 'infinity' AND o.branch = ANY (p_branches) AND o.open_minor <> 0
+    WHERE p_base = 'infinity' AND (p_all OR o.branch = ANY (p_branches)) AND o.open_minor <> 0
     UNION ALL
     SELECT o.branch, o.account_id, o.job_id, o.item_id, o.currency, 'retainage', o.issued_on, o.due_on, o.retainage_minor
     FROM open_item o
-    WHERE p_base = 'infinity' AND o.branch = ANY (p_branches) AND o.retainage_minor <> 0
+    WHERE p_base = 'infinity' AND (p_all OR o.branch = ANY (p_branches)) AND o.retainage_minor <> 0
     UNION ALL
     SELECT s.branch, s.account_id, s.job_id, s.item_id, s.currency, s.kind, s.issued_on, s.due_on, s.amount_minor
     FROM item_snapshot s
-    WHERE isfinite(p_base) AND s.taken_on = p_base AND s.branch = ANY (p_branches)
+    WHERE isfinite(p_base) AND s.taken_on = p_base AND (p_all OR s.branch = ANY (p_branches))
     UNION ALL
     SELECT m.branch, m.account_id, m.job_id, coalesce(m.item_id, m.receipt_id), m.currency, m.kind, m.issued_on, m.due_on,
            m.amount_minor
@@ -139,16 +143,17 @@ BEGIN
     SELECT string_agg(
         CASE WHEN coarse THEN format(
             'SELECT branch, NULL::uuid AS account_id, NULL::uuid AS job_id, NULL::uuid AS item_id, currency, kind,'
-            ' anchored_on, amount_minor FROM branch_lines(%L::text[], %L::date, %L::date, %L::timestamptz, %L)',
-            g.branches, g.base, p_as_of, p_known_at, p_anchor)
+            ' anchored_on, amount_minor FROM branch_lines(%L::text[], %L, %L::date, %L::date, %L::timestamptz, %L)',
+            g.branches, g.whole, g.base, p_as_of, p_known_at, p_anchor)
         ELSE format(
             'SELECT branch, account_id, job_id, item_id, currency, kind, %I AS anchored_on, amount_minor'
-            ' FROM item_lines(%L::text[], %L::date, %L::date, %L::timestamptz)',
-            CASE p_anchor WHEN 'due' THEN 'due_on' ELSE 'issued_on' END, g.branches, g.base, p_as_of, p_known_at)
+            ' FROM item_lines(%L::text[], %L, %L::date, %L::date, %L::timestamptz)',
+            CASE p_anchor WHEN 'due' THEN 'due_on' ELSE 'issued_on' END, g.branches, g.whole, g.base, p_as_of, p_known_at)
         END, ' UNION ALL ')
     INTO lines
     FROM (
-        SELECT b.base, array_agg(b.branch) AS branches
+        SELECT b.base, array_agg(b.branch) AS branches, 
+               branches IS NULL AND may_see_all() AND count(*) OVER () = 1 AS whole
         FROM aging_base(CASE WHEN coarse THEN 'branch' ELSE 'item' END, p_as_of, branches) b GROUP BY b.base
     ) g;
     IF lines IS NULL THEN
