@@ -24,6 +24,7 @@ from services.kernel.delivery import ConsumerSpec, Running, SignalHandler, Timer
 from services.kernel.logs import configure_logs
 from services.kernel.meta import EVERY_BRANCH
 from services.kernel.metrics import note_build
+from services.kernel.quiet import quieten
 from services.kernel.relay import Relay
 from services.kernel.serve import EXIT_PORT, PortBusy, listen
 from services.kernel.settings import Settings
@@ -65,6 +66,7 @@ def run_worker(
              whoever supervises it starts it again.
     """
     configure_logs(service=settings.service, level=settings.log_level, json=settings.log_json)
+    quieten()
     try:
         sock = listen(settings.host, settings.metrics_port)
     except PortBusy as error:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,11 +43,13 @@ class Process:
             "ISSUER": "test",
             "WORKER_PORT": str(self.port),
         }
+        # A file: a pipe that nobody reads would stop the worker when it is full.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "tests.support.worker"],
             cwd=ROOT,
             env=os.environ | {f"OPENITEM_{name}": value for name, value in given.items()} | environment,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
         )
 
     async def get(self, path: str) -> httpx.Response:
@@ -61,9 +64,11 @@ class Process:
 
     async def ends(self, within_s: float = 20) -> int:
         """The exit code, and what it logged."""
-        _, errors = await asyncio.wait_for(asyncio.to_thread(self.process.communicate), within_s)
-        self.log = errors.decode()
-        return self.process.returncode
+        code = await asyncio.wait_for(asyncio.to_thread(self.process.wait), within_s)
+        with self._errors:
+            self._errors.seek(0)
+            self.log = self._errors.read().decode()
+        return code
 
 
 @asynccontextmanager
