@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from services.cli import parked, rebuild, republish, schemas, tail, token, topics
+from services.cli import backup, parked, rebuild, republish, schemas, tail, token, topics
 from services.cli.importing.command import import_command
 from services.cli.screen import EXPECTED, explained, fail
 from services.kernel.logs import configure_logs
@@ -64,6 +64,8 @@ app.command("import")(import_command)
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.add_typer(parked.app, name="parked")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("rebuild")(rebuild.rebuild)
 app.command("republish")(republish.republish)
 app.command("schemas")(schemas.schemas)
