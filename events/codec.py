@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 from uuid import UUID
 
@@ -32,7 +33,12 @@ def encode(fact: Fact) -> bytes:
 
 def wire_of(fact: Fact) -> str:
     """`openitem.invoice.issued.v1`."""
-    return REGISTRY.of(type(fact)).wire
+    return _wire_of(type(fact))
+
+
+@cache
+def _wire_of(kind: type[Fact]) -> str:
+    return REGISTRY.of(kind).wire
 
 
 def decode(wire: str, data: bytes | str) -> Fact:

@@ -27,23 +27,26 @@ _CLAIMING: Final = (OpenAccount, IssueInvoice, CreditInvoice, ReleaseRetainage)
 
 async def prepare(conn: Conn, commands: Sequence[Command]) -> Sequence[Command]:
     """Tell each command who else holds what it claims: by the table, or by an earlier command of the batch."""
-    wanted = {claim_of(c) for c in commands if isinstance(c, _CLAIMING)}
+    claims = [claim_of(command) if isinstance(command, _CLAIMING) else None for command in commands]
+    wanted = {claim for claim in claims if claim is not None}
     if not wanted:
         return commands
     recorded = await _recorded(conn, wanted)
-    batch: dict[Claim, list[str]] = {}
+    batch: dict[Claim, list[Command]] = {}
     prepared: list[Command] = []
-    for command in commands:
-        if not isinstance(command, _CLAIMING):
+    for command, claim in zip(commands, claims, strict=True):
+        if claim is None:
             prepared.append(command)
             continue
-        claim = claim_of(command)
-        holders = [Holder(claim, stream, recorded=True) for stream in recorded.get(claim, ())]
         earlier = batch.setdefault(claim, [])
-        holders += [Holder(claim, stream, recorded=False) for stream in earlier]
-        earlier.append(command.stream)
-        others = tuple(holder for holder in holders if holder.stream != command.stream)
-        prepared.append(msgspec.structs.replace(command, holders=others) if others else command)
+        if earlier or claim in recorded:  # Seldom: most numbers are new.
+            holders = [Holder(claim, stream, recorded=True) for stream in recorded.get(claim, ())]
+            holders += [Holder(claim, other.stream, recorded=False) for other in earlier]
+            others = tuple(holder for holder in holders if holder.stream != command.stream)
+            prepared.append(msgspec.structs.replace(command, holders=others) if others else command)
+        else:
+            prepared.append(command)
+        earlier.append(command)
     return prepared
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import msgspec
+from datetime import date
+from typing import Any, Final, NamedTuple
 
 from events import codec
 from events.envelope import Fact
@@ -39,22 +38,23 @@ class FactTooLarge(Refused):
     kind = Kind.TOO_LARGE
 
 
-class Columns(msgspec.Struct):
+class Columns(NamedTuple):
     """The facts of a decision as the arrays that `append` takes."""
 
-    stream: list[int]
-    version: list[int]
-    type: list[str]
-    branch: list[str]
-    effective_on: list[Any]
-    data: list[str]
-    correlation_id: list[str]
-    causation_id: list[str | None]
-    traceparent: list[str | None]
+    stream: Sequence[int]
+    version: Sequence[int]
+    type: Sequence[str]
+    branch: Sequence[str]
+    effective_on: Sequence[date]
+    data: Sequence[str]
+    correlation_id: Sequence[str]
+    causation_id: Sequence[str | None]
+    traceparent: Sequence[str | None]
 
     @classmethod
     def of(cls, changes: Sequence[Change], meta: Meta) -> Columns:
-        columns = cls([], [], [], [], [], [], [], [], [])
+        """Errors: Forbidden (a fact of a branch the caller has no part in), FactTooLarge."""
+        rows: list[tuple[Any, ...]] = []  # Turned at the end: an append per fact, not nine.
         for at, change in enumerate(changes, start=1):
             causes = change.causes or [meta.cause] * len(change.facts)
             version = change.expected
@@ -65,13 +65,7 @@ class Columns(msgspec.Struct):
                 data = codec.encode(fact)
                 if len(data) > FACT_BYTES_MAX:
                     raise FactTooLarge("too large to be published", bytes=len(data), bytes_max=FACT_BYTES_MAX)
-                columns.stream.append(at)
-                columns.version.append(version)
-                columns.type.append(codec.wire_of(fact))
-                columns.branch.append(fact.branch)
-                columns.effective_on.append(fact.effective_on)
-                columns.data.append(data.decode())
-                columns.correlation_id.append(cause.correlation_id)
-                columns.causation_id.append(cause.causation_id)
-                columns.traceparent.append(cause.traceparent)
-        return columns
+                wire = codec.wire_of(fact)
+                led = (cause.correlation_id, cause.causation_id, cause.traceparent)
+                rows.append((at, version, wire, fact.branch, fact.effective_on, data.decode(), *led))
+        return cls(*zip(*rows, strict=True)) if rows else cls(*[()] * len(cls._fields))

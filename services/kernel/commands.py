@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -63,7 +63,7 @@ def decider(domain: Domain[C, S], command: C) -> Callable[[Streams], Awaitable[D
         batch = _Batch(domain, streams)
         [prepared] = await batch.prepare([command])
         await batch.load([prepared])
-        batch.take(prepared, streams.meta.cause)
+        batch.take(prepared)
         return Decision(batch.changes(), subject=domain.subject(prepared))
 
     return decide
@@ -117,14 +117,16 @@ async def _decide_many(
     batch = _Batch(domain, streams)
     prepared = await batch.prepare(commands)
     # All at once where that goes. Where the caller may not see one of the streams, each command finds out for itself.
+    needed: list[Collection[str]] | None = None
     with contextlib.suppress(Refused):
-        await batch.load(prepared)
+        needed = await batch.load(prepared)
     outcomes: list[Outcome] = []
     for at, command in enumerate(prepared):
         try:
             # A command before this one may have changed what it needs to see.
-            await batch.load([command])
-            outcomes.append(Outcome(batch.take(command, causes[at] if causes else streams.meta.cause)))
+            if needed is None or batch.changed(needed[at]):
+                await batch.load([command])
+            outcomes.append(Outcome(batch.take(command, causes[at] if causes else None)))
         except Refused as refusal:
             if may_wait and isinstance(refusal, Arriving):
                 raise
@@ -148,16 +150,35 @@ class _Batch(Generic[C, S]):
             return commands
         return await self._domain.prepare(self._streams.conn, commands)
 
-    async def load(self, commands: Iterable[C]) -> None:
-        """Load whatever the commands need and have not yet, in as few queries as the needs have steps."""
-        needs = self._domain.needs
-        while missing := {n for c in commands for n in needs(c, self._states) if n not in self._states}:
-            loaded = await self._streams.load_many(missing, self._domain.evolve, self._domain.initial)
-            self._loaded.update(loaded)
-            self._states.update((name, stream.state) for name, stream in loaded.items())
+    async def load(self, commands: Sequence[C]) -> list[Collection[str]]:
+        """Load whatever the commands need and have not yet, in as few queries as the needs have steps.
 
-    def take(self, command: C, cause: Cause) -> int:
-        """Decide one command and fold its facts; answers how many there are.
+        Shapes   answers the streams that each command needs, in the order of the commands.
+        """
+        needed: list[Collection[str]] = [()] * len(commands)
+        asking: Sequence[int] = range(len(commands))
+        while asking:
+            missing: set[str] = set()
+            again: list[int] = []  # Only who was told something new can name more.
+            for at in asking:
+                named = needed[at] = self._domain.needs(commands[at], self._states)
+                unknown = [name for name in named if name not in self._states]
+                if unknown:
+                    missing.update(unknown)
+                    again.append(at)
+            if missing:
+                loaded = await self._streams.load_many(missing, self._domain.evolve, self._domain.initial)
+                self._loaded.update(loaded)
+                self._states.update((name, stream.state) for name, stream in loaded.items())
+            asking = again
+        return needed
+
+    def changed(self, names: Collection[str]) -> bool:
+        """Whether a command taken so far has touched one of these streams."""
+        return not self._facts.keys().isdisjoint(names)
+
+    def take(self, command: C, cause: Cause | None = None) -> int:
+        """Decide one command and fold its facts; answers how many there are. `cause` where it is not the `Meta`'s.
 
         Errors   what the domain refuses; Forbidden (a fact of a branch the caller has no part in).
         Holds    a command that is refused has left no trace here.
@@ -172,7 +193,8 @@ class _Batch(Generic[C, S]):
             for fact in facts:
                 self._states[stream] = self._domain.evolve(self._states[stream], fact)
             self._facts.setdefault(stream, []).extend(facts)
-            self._causes.setdefault(stream, []).extend([cause] * len(facts))
+            if cause is not None:
+                self._causes.setdefault(stream, []).extend([cause] * len(facts))
             count += len(facts)
         return count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -130,11 +131,15 @@ class MirroredItem(msgspec.Struct, frozen=True, kw_only=True):
 
 State: TypeAlias = Absent | Receipt | MirroredItem
 ABSENT: Final = Absent()
+# Of one thing a command asks for the name several times; writing a UUID out was a tenth of an import's time.
+_NAMES_MAX: Final = 8_192
 
 
+@lru_cache(maxsize=_NAMES_MAX)
 def receipt_stream(receipt_id: UUID) -> str:
     return f"receipt-{receipt_id}"
 
 
+@lru_cache(maxsize=_NAMES_MAX)
 def item_stream(item_id: UUID) -> str:
     return f"item-{item_id}"
