@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.embedded import Kafka, Postgres
 from tests.support.demo import OPENITEM, ROOT, Demo, demo, left_behind, own_ports
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -79,11 +80,15 @@ def test_a_busy_port_is_named(state: Path) -> None:
     assert left_behind(state) == []
 
 
-def test_the_made_ledger_lands_whole_and_a_stop_leaves_nothing(state: Path) -> None:
-    with demo(state, "--invoices=400") as made:
+def test_a_made_ledger_lands_whole_on_servers_that_run_already(
+    state: Path, private_postgres: Postgres, private_kafka: Kafka
+) -> None:
+    theirs = {"OPENITEM_POSTGRES": private_postgres.url, "OPENITEM_KAFKA": private_kafka.bootstrap}
+    with demo(state, "--invoices=400", **theirs) as made:
         assert "did not land" not in made.output
         assert made.get("/consistency")["holds"]
         assert len(made.get("/aging?by=branch")["rows"]) >= 10
+        assert not (state / "postgres").exists()
         assert made.stop(signal.SIGINT) == 0
-    assert left_behind(state) == []
-    assert not (state / "stack.json").exists()
+    assert private_postgres.answers()
+    assert private_kafka.answers()

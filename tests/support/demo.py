@@ -77,11 +77,14 @@ class Demo:
 
 
 @contextmanager
-def demo(state: Path, *arguments: str) -> Iterator[Demo]:
-    """A demonstration that has printed its reports. Whatever it leaves behind is the test's failure, and is ended."""
+def demo(state: Path, *arguments: str, **variables: str) -> Iterator[Demo]:
+    """A demonstration that has printed its reports. `variables` are added to its environment.
+
+    Errors   AssertionError where it does not come up, or leaves a process behind when it is told to stop.
+    """
     log = state / "demo.log"
     state.mkdir(parents=True, exist_ok=True)
-    environment = own_ports()
+    environment = {**own_ports(), **variables}
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "deploy.demo", "--state", str(state), *arguments],
@@ -102,6 +105,8 @@ def demo(state: Path, *arguments: str) -> Iterator[Demo]:
     finally:
         if process.poll() is None:
             running.stop()
+    assert left_behind(state) == []
+    assert not (state / "stack.json").exists()
 
 
 def own_ports() -> dict[str, str]:

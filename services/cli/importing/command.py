@@ -16,8 +16,8 @@ from rich.table import Table
 
 from services.cli.importing.ledger import KINDS, Ledger, Problem, SourceRow, header_of
 from services.cli.importing.mapping import LedgerMapping, MappingInvalid, Record, layouts, read_mapping, recognise
-from services.cli.importing.rows import checked
 from services.cli.importing.send import NotAllowed, Report, ServiceAway, send
+from services.cli.importing.trial import Trial
 from services.cli.screen import Stop, err, out
 from services.cli.where import service_urls, state_dir
 
@@ -136,16 +136,18 @@ def run_import(
 
 
 def dry_run(ledger: Ledger, console: Console) -> list[Problem]:
-    """Show the first records of each kind as they would be sent, and every problem that can be seen without sending.
+    """Show the first records of each kind as they would land, and every problem that can be seen without sending.
 
-    What only the books can tell (more applied than is open, an account that is already another) shows when sending.
+    Invoices and receipts are decided by the services' own rules on empty books; what the real books hold already, and
+    what contact and escalation look up, shows when sending.
     """
     problems = list(ledger.unmatched())
+    trial = Trial()
     for kind in ledger.kinds():
         good = 0
         shown: list[tuple[SourceRow, Record]] = []
         for row, found in ledger.records(kind):
-            problem = found if isinstance(found, Problem) else checked(kind, row.line, found)
+            problem = found if isinstance(found, Problem) else trial.check(kind, row.line, found)
             if problem is not None:
                 problems.append(problem)
             elif not isinstance(found, Problem):
