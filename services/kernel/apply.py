@@ -46,14 +46,15 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
                 applied = [one for one in applied if id(one) not in gone]
                 # Theirs come first: the order in which records are parked is the order of the log.
                 parkings = at_fault + parkings
-        seqs: dict[TopicPartition, int] = {}
+        seqs: dict[tuple[str, int], int] = {}
         versions: dict[str, int] = {}
         for one in applied:
             assert one.fact is not None, "only what could be read is applied"
             envelope = one.fact.envelope
             versions[envelope.stream] = envelope.stream_version
-            tp = TopicPartition(one.record.topic, one.record.partition)
-            seqs[tp] = max(seqs.get(tp, 0), envelope.seq)
+            at = (one.record.topic, one.record.partition)
+            if envelope.seq > seqs.get(at, 0):
+                seqs[at] = envelope.seq
         if versions:
             await position.settle(conn, consumer, versions, seqs)
         await parking.park(conn, consumer, parkings)

@@ -87,15 +87,15 @@ async def held(conn: Conn, consumer: str, streams: Collection[str]) -> dict[str,
     return {stream: Held(version or 0, low, high or 0) for stream, version, low, high in rows}
 
 
-async def settle(conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[TopicPartition, int]) -> None:
+async def settle(conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[tuple[str, int], int]) -> None:
     """Store which versions of streams are applied now, and the highest seq applied from each partition."""
     await conn.execute(
         _SETTLE,
         consumer,
         list(versions),
         list(versions.values()),
-        [tp.topic for tp in seqs],
-        [tp.partition for tp in seqs],
+        [topic for topic, _ in seqs],
+        [partition for _, partition in seqs],
         list(seqs.values()),
     )
 

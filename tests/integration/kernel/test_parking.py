@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from events.registry import Malformed
 from events.topics import topic_of
 from services.kernel.delivery import Delivered
+from services.kernel.log_route import _PAGE as PAGE
+from services.kernel.log_route import FactPage, RecordedFact
+from services.kernel.mend import mend
 from services.kernel.parking import Parked, ask_retry, drop, parked_list, supply
 from services.kernel.settings import Settings
 from services.kernel.store import Arriving, Conn, Store
-from tests.support.facts import Sent, send, sent, stream_of
+from tests.support.facts import Sent, record, send, sent, stream_of
 from tests.support.flow import CONSUMER, Notes, applied, consumer, noted, running, until
 
 
@@ -139,6 +144,32 @@ async def test_a_hole_is_mended_with_facts_fetched_from_their_owner(line: Line) 
             new = await supply(conn, CONSUMER, parked.stream, fetched, topic=parked.topic, partition=parked.partition)
         assert new == 1
         await line.home(line.sick, 3)
+
+
+async def test_a_hole_is_mended_from_the_log_of_the_owner(line: Line, topic_prefix: str) -> None:
+    """The owner's log has everything; the topic lacks two facts."""
+    account = line.sick
+    await record(line.store, account, 1, 4)
+    await line.put(sent(account, 1), sent(account, 4))
+
+    async def log(request: httpx.Request) -> httpx.Response:
+        after, limit = int(request.url.params["after"]), int(request.url.params["limit"])
+        rows = await line.store.pool.fetch(PAGE, stream_of(account), after, limit)
+        facts = [
+            RecordedFact(**dict(row) | {"data": json.loads(row["data"])}, source="/openitem/invoice") for row in rows
+        ]
+        return httpx.Response(200, content=FactPage(version=4, facts=facts, next_after=None).model_dump_json())
+
+    async with running(consumer(line.settings, line.store, Notes())):
+        await line.is_parked(stream_of(account), "fact_hole")
+        [parked] = await line.parked()
+        transport = httpx.MockTransport(log)
+        async with (
+            httpx.AsyncClient(base_url="http://invoice", transport=transport) as owner,
+            line.store.pool.acquire() as conn,
+        ):
+            assert await mend(conn, parked, owner) == 2
+        await line.home(account, 4)
 
 
 async def test_what_is_dropped_counts_as_applied_and_is_kept_with_the_reason(line: Line) -> None:
