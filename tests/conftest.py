@@ -13,6 +13,7 @@ from tests.support.servers import address_of, close_run, open_run
 
 if TYPE_CHECKING:
     from deploy.embedded import Kafka, Postgres
+    from tests.support.fire import Fire
 
 MakeDatabase = Callable[[str], Awaitable[str]]
 
@@ -95,3 +96,12 @@ def private_kafka(run_directory: Path) -> Iterator["Kafka"]:
 
     with TemporaryDirectory(dir=run_directory) as mine, Kafka(Path(mine), short_lived=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def under_fire(run_directory: Path) -> Iterator["Fire"]:
+    """The whole system, to be killed at will. `pytest.mark.xdist_group("fire")` keeps its users on one worker."""
+    from tests.support.fire import fire
+
+    with TemporaryDirectory(dir=run_directory) as mine, fire(Path(mine)) as system:
+        yield system

@@ -133,6 +133,10 @@ class Supervisor:
             self._ask("stopProcess", name)
         self._start_programs([program for program in self.programs if program.name == name])
 
+    def halt(self, name: str) -> None:
+        """Stop one program, within its bound, and leave it down until `restart`."""
+        self._ask("stopProcess", name)
+
     def stop(self) -> None:
         """Stop everything, last priority first, within a bound. Safe to repeat."""
         if self._process is not None:
