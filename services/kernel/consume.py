@@ -21,7 +21,7 @@ from mode import Service
 
 from events.topics import topic_of
 from services.kernel import flow_metrics as metrics
-from services.kernel import parking, position
+from services.kernel import parking, position, tracing
 from services.kernel.apply import apply
 from services.kernel.delivery import ConsumerSpec
 from services.kernel.errors import VersionConflict
@@ -179,8 +179,10 @@ class Consumer(Service):
                 if self._settled != member.generation:
                     return
                 try:
-                    async with self._pool.acquire() as conn:
-                        applied = await apply(conn, self.name, self.spec.handler, reading)
+                    origins = (one.fact.envelope.traceparent for one in reading.arrived if one.fact is not None)
+                    with tracing.consuming(self.name, origins):
+                        async with self._pool.acquire() as conn:
+                            applied = await apply(conn, self.name, self.spec.handler, reading)
                     break
                 except Lost as lost:
                     log.warning("partition_lost", consumer=self.name, error=str(lost))

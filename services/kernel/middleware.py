@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.kernel import tracing
 from services.kernel.auth import Verifier
 from services.kernel.errors import Refused
 from services.kernel.metrics import REQUEST_SECONDS
@@ -60,6 +61,9 @@ class Rim:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id = _request_id(headers.get("x-request-id"))
         state["traceparent"] = _traceparent(headers.get("traceparent"))
+        span = tracing.request_span(_method(scope), state["traceparent"])
+        if span is not None:
+            state["traceparent"] = span.traceparent
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         status = 0
@@ -91,7 +95,9 @@ class Rim:
                 log.exception("internal_error")
                 await internal_problem(scope)(scope, receive, named_send)
         finally:
-            self._note(scope, status, time.perf_counter() - started)
+            route = self._note(scope, status, time.perf_counter() - started)
+            if span is not None:
+                span.end(_method(scope), route, status)
 
     async def _at_the_door(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer of a request that goes no further; None lets it in."""
@@ -132,14 +138,15 @@ class Rim:
         detail = f"more than {self._body_bytes_max} bytes"
         return problem(scope, 413, "body_too_large", "The body is larger than this service takes.", detail)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float) -> str:
+        """Count and log the request; answers its route."""
         route = self._template(scope)
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = _method(scope)
         outcome = f"{status // 100}xx" if status else "broken"
         REQUEST_SECONDS.labels(self._service, route, method, outcome).observe(seconds)
-        if route in _QUIET and status < 500:
-            return
-        log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+        if route not in _QUIET or status >= 500:
+            log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+        return route
 
     def _template(self, scope: Scope) -> str:
         """The route's template. Never the path: ids in it would be labels without end, and are not for the log."""
@@ -150,6 +157,11 @@ class Rim:
             contexts = iter_route_contexts(scope["app"].routes)
             self._templates = {id(known.original_route): str(known.path_format) for known in contexts}
         return self._templates.get(id(route), "unmatched")
+
+
+def _method(scope: Scope) -> str:
+    """The method, of a bounded set."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def _request_id(given: str | None) -> str:

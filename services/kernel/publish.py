@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from events.codec import Headers
 from events.topics import PARTITIONS
+from services.kernel import tracing
 from services.kernel.outbox import Row
 
 # What one produce request carries for one partition. Below every broker's default limit (1 MiB) even with the largest
@@ -32,13 +33,19 @@ Round: TypeAlias = "dict[int, Any]"  # Partition to aiokafka's BatchBuilder.
 
 
 class Wave:
-    """Facts on their way: rounds to send one after the other. `last` is the highest seq among them."""
+    """Facts on their way: rounds to send one after the other. `last` is the highest seq among them.
 
-    def __init__(self, rounds: list[Round], last: int, count: int, oldest: datetime) -> None:
+    `traceparents` are those of its facts, as far as traces are on.
+    """
+
+    def __init__(
+        self, rounds: list[Round], last: int, count: int, oldest: datetime, traceparents: Sequence[str] = ()
+    ) -> None:
         self.rounds = rounds
         self.last = last
         self.count = count
         self.oldest = oldest
+        self.traceparents = traceparents
 
 
 class Publisher:
@@ -81,13 +88,18 @@ class Publisher:
                     rounds.append({})
                 batch = rounds[number][partition] = self._producer.create_batch()
                 batch.append(timestamp=stamp, key=key, value=value, headers=headers)
-        return Wave(rounds, rows[-1][0], len(rows), rows[0][5])
+        traceparents = [row[10] for row in rows if row[10] is not None] if tracing.tracing() else ()
+        return Wave(rounds, rows[-1][0], len(rows), rows[0][5], traceparents)
 
     async def send(self, wave: Wave) -> None:
         """Send the facts; returns when Kafka has all of them.
 
         Errors   KafkaError or TimeoutError: some may have arrived, and nobody knows which.
         """
+        with tracing.publishing(self._topic, wave.traceparents):
+            await self._send(wave)
+
+    async def _send(self, wave: Wave) -> None:
         async with asyncio.timeout(_ACKNOWLEDGE_S_MAX):
             for batches in wave.rounds:
                 futures = [

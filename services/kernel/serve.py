@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from services.kernel.jwks import key_source
 from services.kernel.logs import configure_logs
 from services.kernel.settings import Settings
+from services.kernel.tracing import TracesUnavailable, configure_traces
 
 S = TypeVar("S", bound=Settings)
 _GRACE_S: Final = 20  # For requests under way when told to stop; an import batch takes far less.
@@ -81,6 +82,10 @@ def serve(build: Callable[[S], FastAPI], service: str, kind: type[S] | None = No
     except SettingsInvalid as error:
         _end(EXIT_SETTINGS, f"{service}: the settings will not do:\n{error}")
     configure_logs(service=service, level=settings.log_level, json=settings.log_json)
+    try:
+        configure_traces(settings)
+    except TracesUnavailable as error:
+        _end(EXIT_SETTINGS, f"{service}: {error}")
     try:
         sock = listen(settings.host, settings.http_port)
     except PortBusy as error:

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     log_json: bool = True
     pool_max: int = 10
     body_bytes_max: int = 1 << 20
+    traces: str = Field(default="", description="Where spans go, as OTLP over HTTP: an URL. Empty: no traces are made.")
+    traces_ratio: float = Field(default=1.0, ge=0, le=1, description="Of requests that do not say it, how many.")
     state_dir: str = Field(default=".openitem", description="Where a worker may keep files; nothing of record.")
 
     @property

@@ -26,10 +26,11 @@ from services.kernel.meta import EVERY_BRANCH
 from services.kernel.metrics import note_build
 from services.kernel.quiet import quieten
 from services.kernel.relay import Relay
-from services.kernel.serve import EXIT_PORT, PortBusy, listen
+from services.kernel.serve import EXIT_PORT, EXIT_SETTINGS, PortBusy, listen
 from services.kernel.settings import Settings
 from services.kernel.signals import Signals
 from services.kernel.store import Index, Pool, Store, open_pool
+from services.kernel.tracing import TracesUnavailable, configure_traces
 from services.kernel.transient import is_transient
 from services.kernel.worker_http import WorkerHttp
 
@@ -72,6 +73,11 @@ def run_worker(
     except PortBusy as error:
         sys.stderr.write(f"{settings.service}: {error}\n")
         sys.exit(EXIT_PORT)
+    try:
+        configure_traces(settings)
+    except TracesUnavailable as error:
+        sys.stderr.write(f"{settings.service}: {error}\n")
+        sys.exit(EXIT_SETTINGS)
     # A batch of facts is a hundred thousand objects that die together. Python's default looks through all of them after
     # every 700 new ones, and took half of a consumer's time.
     gc.set_threshold(100_000, 50, 100)
