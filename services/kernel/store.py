@@ -17,6 +17,7 @@ import msgspec
 
 from events import codec
 from events.envelope import Fact
+from services.kernel import tracing
 from services.kernel.change import Change, Columns, FactTooLarge
 from services.kernel.errors import (
     Busy,
@@ -227,8 +228,9 @@ class Store:
         attempt = 1
         while True:
             try:
-                async with self.pool.acquire(timeout=_ACQUIRE_S_MAX) as conn, conn.transaction():
-                    return await self.run(conn, meta, decide, subject=subject)
+                with tracing.span("decide and append", attempt=attempt):
+                    async with self.pool.acquire(timeout=_ACQUIRE_S_MAX) as conn, conn.transaction():
+                        return await self.run(conn, meta, decide, subject=subject)
             except Arriving:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
