@@ -24,7 +24,7 @@ from services.kernel.auth import Caller, allow, caller_of
 from services.kernel.bulk_docs import ANSWERS, CSV, NDJSON, describe, request_body
 from services.kernel.commands import Domain, Outcome, carry_out_many
 from services.kernel.duplex import Inflow, Lines
-from services.kernel.errors import Busy, Refused, ValueUnstorable
+from services.kernel.errors import Busy, Forbidden, Refused, ValueUnstorable
 from services.kernel.meta import Meta
 from services.kernel.request import cause_of, store_of, wait_of
 from services.kernel.rows import ROW_BYTES_MAX, CsvRows, JsonRows, Reader, Rejected, Row, rows_of, typed
@@ -170,6 +170,7 @@ class Import(Generic[R, C]):
             value = typed(row, self._kind.row)
             if not isinstance(value, Rejected):
                 try:
+                    self._check_branch(value)
                     self._commands.append(self._kind.command_of(value, self._meta.actor))
                     self._numbers.append(row.number)
                     return None
@@ -180,6 +181,12 @@ class Import(Generic[R, C]):
             self._rows += 1
         self._rejected += 1
         return row
+
+    def _check_branch(self, row: msgspec.Struct) -> None:
+        """Before anything is looked up: whether it exists in a branch that is not the caller's, he is not told."""
+        branch = getattr(row, "branch", None)
+        if branch is not None and branch not in self._meta.branches:
+            raise Forbidden("not in your branches", field="branch", branch=branch)
 
     async def _land(self) -> list[Rejected]:
         """Carry out the batch; answers the rows that were refused. Errors: Busy and the transients, after retries."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from events.envelope import Fact
-from services.kernel.errors import Forbidden, Refused
+from services.kernel.errors import Forbidden, Refused, Unknown
 from services.kernel.meta import Cause, Meta
 from services.kernel.store import Arriving, Change, Conn, Decision, Loaded, Recorded, Store, Streams
 
@@ -180,10 +180,13 @@ class _Batch(Generic[C, S]):
     def take(self, command: C, cause: Cause | None = None) -> int:
         """Decide one command and fold its facts; answers how many there are. `cause` where it is not the `Meta`'s.
 
-        Errors   what the domain refuses; Forbidden (a fact of a branch the caller has no part in).
+        Errors   Unknown (what it leads to, or would make, is there and hidden from the caller); what the domain
+                 refuses; Forbidden (a fact of a branch the caller has no part in).
         Holds    a command that is refused has left no trace here.
         """
+        self._check_hidden(self._led_to(command))
         decided = self._domain.decide(command, self._states)
+        self._check_hidden(stream for stream, facts in decided.items() if facts)
         for facts in decided.values():
             for fact in facts:
                 if fact.branch not in self._streams.meta.branches:
@@ -197,6 +200,19 @@ class _Batch(Generic[C, S]):
                 self._causes.setdefault(stream, []).extend([cause] * len(facts))
             count += len(facts)
         return count
+
+    def _led_to(self, command: C) -> Collection[str]:
+        """The streams that a command does not name itself, but what is on record does. None where nothing is hidden.
+
+        The rules take a hidden stream for one that does not exist, and may rely on it that these do.
+        """
+        if not self._streams.hidden:
+            return ()
+        return set(self._domain.needs(command, self._states)).difference(self._domain.needs(command, {}))
+
+    def _check_hidden(self, streams: Iterable[str]) -> None:
+        if not self._streams.hidden.isdisjoint(streams):
+            raise Unknown("no such thing, or not in your branches")
 
     def changes(self) -> list[Change]:
         return [

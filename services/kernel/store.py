@@ -103,15 +103,17 @@ class Streams:
         self.meta = meta
         self._index = index
         self._subject = subject
+        self.hidden: set[str] = set()  # Streams that are there, and of which the caller may see nothing.
 
     async def load(self, stream: str, evolve: Evolve[S], initial: S) -> Loaded[S]:
-        """Fold one stream. Errors: Unknown where the caller may not see it; VersionMismatch against If-Match."""
+        """Fold one stream. Errors: as `load_many`."""
         return (await self.load_many([stream], evolve, initial))[stream]
 
     async def load_many(self, names: Iterable[str], evolve: Evolve[S], initial: S) -> dict[str, Loaded[S]]:
         """Fold many streams in one query. A stream that does not exist is `initial` at version 0.
 
-        Errors   Unknown where the caller may not see all of a stream; VersionMismatch against If-Match.
+        So is one that the caller may not see: the rules then refuse it in the same words, and he cannot tell the two.
+        Errors   Unknown where the caller may see a part of a stream only; VersionMismatch against If-Match.
         """
         wanted = sorted(set(names))
         states: dict[str, Loaded[S]] = dict.fromkeys(wanted, Loaded(initial, 0))
@@ -125,7 +127,10 @@ class Streams:
                 folded[stream] = evolve(folded.get(stream, initial), codec.decode(wire, data))
                 seen[stream] = seen.get(stream, 0) + 1
         for stream, version in versions.items():
-            if seen.get(stream, 0) != version:  # Row-level security hid some of it.
+            if stream not in seen:
+                self.hidden.add(stream)
+                continue
+            if seen[stream] != version:  # Row-level security hid some of it.
                 raise Unknown("no such thing, or not in your branches")
             states[stream] = Loaded(folded[stream], version)
         expected = self.meta.if_match
@@ -136,9 +141,12 @@ class Streams:
     async def append(self, decision: Decision) -> Recorded:
         """Append the facts of a decision and remember its answer, all or nothing.
 
-        Errors   Forbidden (a fact of a branch the caller has no part in), FactTooLarge, VersionConflict (try again).
+        Errors   Unknown (what would be new is there, hidden from the caller), Forbidden (a fact of a branch he has no
+                 part in), FactTooLarge, VersionConflict (try again).
         """
         changes = sorted((c for c in decision.changes if c.facts), key=lambda c: c.stream)
+        if not self.hidden.isdisjoint(c.stream for c in changes):
+            raise Unknown("no such thing, or not in your branches")
         assert len({c.stream for c in changes}) == len(changes), "a decision names each stream once"
         versions = {c.stream: c.expected for c in decision.changes if c.stream == decision.subject}
         versions.update((c.stream, c.expected + len(c.facts)) for c in changes)

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from services.invoice.domain.branch import RegisterBranch
 from services.invoice.handlers import handle
 from services.invoice.rim import Name, known_timezone, now
+from services.kernel.errors import Forbidden
 from services.kernel.http import CommandAnswer, allow, answer
 from services.kernel.rim import BranchText
 from services.kernel.route import Body, MetaOf, StoreOf
@@ -34,6 +35,8 @@ class BranchBody(Body):
 @router.post("", status_code=201, dependencies=[allow("branch.register")])
 async def register_branch(body: BranchBody, meta: MetaOf, store: StoreOf, response: Response) -> CommandAnswer:
     """Register a branch. Its time zone says when a day ends there."""
+    if body.branch not in meta.branches:  # Before it is looked up: whether there is such a branch is not told.
+        raise Forbidden("not in your branches", field="branch", branch=body.branch)
     command = RegisterBranch(
         branch=body.branch,
         name=body.name,
