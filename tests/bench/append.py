@@ -1,0 +1,127 @@
+"""How fast does one fact become durable, with every guard there is, when many clients record one each?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from events.codec import encode, wire_of
+from services.kernel.meta import EVERY_BRANCH, Cause, Meta
+from services.kernel.store import Change, Decision, Store, Streams, open_pool
+from tests.bench.bench import Bench, Missing, crowd
+from tests.bench.figure import Figure, at_least
+from tests.support.facts import account_fact, stream_of
+
+CLIENTS: Final = 32
+EACH: Final = 300
+_EACH_OTHERS: Final = 40  # Theirs takes longer.
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    each = bench.count(EACH, 20)
+    async with bench.databases() as make:
+        url = await make("invoice")
+        ours = await ours_rate(url, each)
+        bare = await bare_rate(url, each)
+        theirs = await asyncio.to_thread(eventsourcing_rate, await make("payment"), bench.count(_EACH_OTHERS, 10))
+    return [
+        Figure(f"durable append, {CLIENTS} clients", ours, "facts/s", bare, "BEGIN, INSERT, COMMIT", at_least(0.5)),
+        Figure(
+            f"durable append, {CLIENTS} clients",
+            ours,
+            "facts/s",
+            theirs,
+            "eventsourcing's save on Postgres",
+            at_least(6),
+        ),
+    ]
+
+
+async def ours_rate(url: str, each: int) -> float:
+    """One fact under a key of its own: earlier answers looked for, the stream loaded, its version compared and set."""
+    pool = await open_pool(url, size_max=CLIENTS, branches=EVERY_BRANCH)
+    store = Store(pool)
+
+    async def record(_: int) -> None:
+        account_id = uuid4()
+        stream = stream_of(account_id)
+        key = str(account_id)
+        meta = Meta(actor="bench", cause=Cause(key), branches=EVERY_BRANCH, key=key, request=account_id.bytes)
+
+        async def decide(streams: Streams) -> Decision:
+            loaded = await streams.load(stream, lambda state, _: state, None)
+            return Decision([Change(stream, loaded.version, [account_fact(account_id, 1)])], stream)
+
+        await store.execute(meta, decide, subject=stream)
+
+    try:
+        await crowd(CLIENTS, 3, record)  # Connections are opened and statements prepared.
+        return await crowd(CLIENTS, each, record)
+    finally:
+        pool.terminate()
+
+
+async def bare_rate(url: str, each: int) -> float:
+    """The same data into a table with a key and nothing else."""
+    async with asyncpg.create_pool(url, min_size=CLIENTS, max_size=CLIENTS) as pool:
+        await pool.execute("CREATE TABLE bare (id uuid PRIMARY KEY, type text, data json)")
+
+        async def record(_: int) -> None:
+            account_id: UUID = uuid4()
+            fact = account_fact(account_id, 1)
+            async with pool.acquire() as conn, conn.transaction():
+                await conn.execute(
+                    "INSERT INTO bare VALUES ($1, $2, $3)", account_id, wire_of(fact), encode(fact).decode()
+                )
+
+        await crowd(CLIENTS, 3, record)
+        return await crowd(CLIENTS, each, record)
+
+
+def eventsourcing_rate(url: str, each: int) -> float:
+    """Aggregates of one event each, saved by as many threads. Errors: Missing."""
+    try:
+        from eventsourcing.application import Application
+        from eventsourcing.domain import Aggregate, event
+    except ImportError:
+        raise Missing("eventsourcing[postgres] is not installed: make lock, make setup") from None
+
+    class Account(Aggregate):  # type: ignore[misc, unused-ignore]
+        @event("Opened")
+        def __init__(self, branch: str, number: str, currency: str, terms_days: int, effective_on: str) -> None:
+            self.branch, self.number, self.currency = branch, number, currency
+            self.terms_days, self.effective_on = terms_days, effective_on
+
+    parts = urlsplit(url)
+    environment = {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": parts.path.lstrip("/"),
+        "POSTGRES_HOST": parts.hostname or "",
+        "POSTGRES_PORT": str(parts.port),
+        "POSTGRES_USER": parts.username or "",
+        "POSTGRES_PASSWORD": os.environ.get("PGPASSWORD", "none"),
+        "POSTGRES_POOL_SIZE": str(CLIENTS),
+        "POSTGRES_MAX_OVERFLOW": "0",
+        "POSTGRES_MAX_WAITING": str(CLIENTS),
+    }
+    app = Application(environment)
+
+    def client(count: int) -> None:
+        for _ in range(count):
+            app.save(Account("B01", str(uuid4()), "USD", 30, "2026-07-01"))
+
+    try:
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            list(threads.map(client, [2] * CLIENTS))
+            began = time.perf_counter()
+            list(threads.map(client, [each] * CLIENTS))
+            return CLIENTS * each / (time.perf_counter() - began)
+    finally:
+        app.close()
