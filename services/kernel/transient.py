@@ -16,6 +16,7 @@ TRANSIENT: Final[tuple[type[Exception], ...]] = (
     asyncpg.OperatorInterventionError,  # Shutting down, starting up, statement cancelled.
     asyncpg.TransactionRollbackError,  # Serialization failure, deadlock.
     asyncpg.LockNotAvailableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # The database lets nobody in for now, as during a restore.
     asyncpg.InterfaceError,  # The connection closed under us; the pool is closing.
     asyncpg.InternalClientError,  # The same, noticed by the driver in the middle of a statement.
     OSError,
