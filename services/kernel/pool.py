@@ -30,5 +30,13 @@ async def open_pool(
         min_size=1,
         max_size=size_max,
         command_timeout=statement_s_max,
+        reset=_leave,
         server_settings={"role": role, "application_name": "openitem", "openitem.branches": branches.setting},
     )
+
+
+async def _leave(_conn: Conn) -> None:
+    """Nothing to reset: what our sessions set and lock is local to a transaction; an open one is rolled back before.
+
+    asyncpg would ask for it all the same, which was one of the six round trips of a command.
+    """
