@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
@@ -51,12 +51,15 @@ class Checker:
         self.postgres = postgres
         self._folded: dict[str, int] = {}
 
-    async def settle(self, within_s: float = 60) -> None:
-        """Wait until every fact is published and every consumer has applied all of them. Errors: TimeoutError."""
+    async def settle(self, within_s: float = 60, *, but: Collection[str] = ()) -> None:
+        """Wait until every fact is published and every consumer has applied all of them, but those of some streams.
+
+        Errors   TimeoutError, saying who is behind.
+        """
         deadline, still, before = time.monotonic() + within_s, 0, None
         while True:
             try:
-                now, behind = await self._behind()
+                now, behind = await self._behind(but)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -98,7 +101,7 @@ class Checker:
                 count += await conn.fetchval("SELECT count(*) FROM events")
         return count
 
-    async def _behind(self) -> tuple[Counter[str], list[str]]:
+    async def _behind(self, but: Collection[str]) -> tuple[Counter[str], list[str]]:
         """How many facts there are, and what is not yet where it belongs."""
         streams: dict[str, dict[str, int]] = {}
         count: Counter[str] = Counter()
@@ -117,7 +120,11 @@ class Checker:
                         await conn.fetch("SELECT stream, version FROM consumer_stream WHERE consumer = $1", consumer)
                     )
                     due = {stream: version for topic in topics for stream, version in streams[topic].items()}
-                    late = [stream for stream, version in due.items() if applied.get(stream) != version]
+                    late = [
+                        stream
+                        for stream, version in due.items()
+                        if applied.get(stream) != version and stream not in but
+                    ]
                     if late:
                         behind.append(f"{consumer} has not all of {len(late)} streams, such as {late[0]}")
         return count, behind

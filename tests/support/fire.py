@@ -58,6 +58,10 @@ class Fire:
     def programs(self) -> list[str]:
         return [program.name for program in self.supervisor.programs]
 
+    @property
+    def spare_port(self) -> int:
+        return free_port()
+
     def token(self, role: str) -> str:
         return self.tokens.setdefault(role, mint(self.state, role, [role], "*"))
 
