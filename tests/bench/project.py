@@ -1,0 +1,138 @@
+"""How fast do facts become read models, all of them, in one worker; beside only reading, and beside a Faust agent?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from events.topics import PARTITIONS, SERVICES
+from services.kernel.consume import Consumer
+from services.kernel.meta import EVERY_BRANCH
+from services.kernel.relay import Relay
+from services.kernel.settings import Settings
+from services.kernel.sift import arrive
+from services.kernel.store import open_pool
+from services.kernel.topics import create_topics
+from services.projections.worker import CONSUMERS
+from tests.bench.bench import Bench
+from tests.bench.figure import Figure, at_least
+from tests.bench.ledger import Ledger, record
+from tests.bench.poll import until
+
+INVOICES: Final = 60_000  # 330,000 facts with what becomes of them.
+_BATCH: Final = CONSUMERS[0].batch_max
+_AGENT_FACTS_MAX: Final = 60_000  # The agent takes its time; its rate does not depend on how long it runs.
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """A ledger in the event stores and in Kafka. `facts` is how many there are, over all services."""
+
+    settings: Settings
+    urls: dict[str, str]
+    facts: int
+
+
+@asynccontextmanager
+async def books(bench: Bench, invoices: int) -> AsyncIterator[Books]:
+    """Published books over `invoices` invoices, and an empty database for read models."""
+    async with bench.databases() as make:
+        urls = {service: await make(service) for service in (*SERVICES, "projections")}
+        settings = bench.settings("projections", urls["projections"])
+        await asyncio.to_thread(create_topics, settings.kafka, settings.topic_prefix)
+        await record(Ledger(invoices), urls["invoice"], urls["payment"])
+        facts = 0
+        for service in ("invoice", "payment"):
+            facts += await publish(bench.settings(service, urls[service], settings.topic_prefix))
+        yield Books(settings, urls, facts)
+
+
+async def publish(settings: Settings) -> int:
+    """Relay everything that was recorded; answers how many facts that were."""
+    conn = await asyncpg.connect(settings.database_url)
+    relay = Relay(settings)
+    try:
+        count = int(await conn.fetchval("SELECT count(*) FROM events"))
+        await relay.start()
+        await until(lambda: conn.fetchval("SELECT seq_acknowledged >= $1 FROM relay", count))
+        return count
+    finally:
+        await relay.stop()
+        await conn.close()
+
+
+async def live_rate(of: Books) -> float:
+    """Facts a second from an empty database to the last fact committed, from the first batch on."""
+    pool = await open_pool(of.settings.database_url, size_max=4, branches=EVERY_BRANCH)
+    consumer = Consumer(of.settings, CONSUMERS[0], pool)
+    done = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_position"
+    try:
+        await consumer.start()
+        await until(lambda: pool.fetchval(f"SELECT ({done}) > 0"))
+        began, first = time.perf_counter(), int(await pool.fetchval(done))
+        await until(lambda: pool.fetchval(f"SELECT ({done}) >= $1", of.facts))
+        return (of.facts - first) / (time.perf_counter() - began)
+    finally:
+        await consumer.stop()
+        pool.terminate()
+
+
+async def bare_rate(of: Books) -> float:
+    """Facts a second of `getmany` with headers and data decoded, and nothing done with them."""
+    kafka = AIOKafkaConsumer(
+        bootstrap_servers=of.settings.kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=2 * 1024 * 1024,
+    )
+    await kafka.start()
+    try:
+        topics = of.settings.topics().values()
+        kafka.assign([TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)])
+        got, first, began = 0, 0, 0.0
+        while got < of.facts:
+            for records in (await kafka.getmany(timeout_ms=500, max_records=_BATCH)).values():
+                got += len([arrive(each) for each in records])
+            if not began and got:
+                began, first = time.perf_counter(), got
+        return (got - first) / (time.perf_counter() - began)
+    finally:
+        await kafka.stop()
+
+
+async def agent_rate(of: Books, database: str) -> float:
+    """Facts a second of a Faust agent with `take()` that makes the same upserts, in a process of its own."""
+    environment = os.environ | {
+        "BENCH_KAFKA": of.settings.kafka,
+        "BENCH_PREFIX": of.settings.topic_prefix,
+        "BENCH_DATABASE": database,
+        "BENCH_FACTS": str(min(of.facts, _AGENT_FACTS_MAX)),
+    }
+    command = [sys.executable, "-m", "tests.bench.faust_agent"]
+    ran = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=False)
+    lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
+    assert lines, ran.stdout[-2_000:] + ran.stderr[-2_000:]
+    return float(json.loads(lines[-1])["rate"])
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    async with books(bench, bench.count(INVOICES, 1_000)) as of, bench.databases() as make:
+        bare = await bare_rate(of)
+        ours = await live_rate(of)
+        agent = await agent_rate(of, await make("projections"))
+    name = "projection, all read models, one worker"
+    return [
+        Figure(name, ours, "facts/s", bare, "a bare getmany loop that decodes", at_least(0.4)),
+        Figure(name, ours, "facts/s", agent, "a Faust agent with take(), the same upserts", at_least(3)),
+    ]
