@@ -37,7 +37,7 @@ from services.kernel.transient import is_transient
 STALLED_S: Final = 60.0  # Facts wait and nothing was committed for so long: start anew.
 _CONFLICTS_MAX: Final = 5  # Tries in place before a batch counts as failed.
 _BACKOFF_S_MIN: Final = 0.05
-_BACKOFF_S_MAX: Final = 5.0
+_BACKOFF_S_MAX: Final = 2.0
 _TICK_S: Final = 1.0
 _ASK_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
 _STOP_S_MAX: Final = 10.0  # For the batch in flight. After that it is rolled back, which harms nothing.

@@ -1,4 +1,4 @@
-"""Keeps a library that says the same thing twenty times a second, while a broker is away, to once in a while."""
+"""Keeps a library that says the same thing many times a second, while a server is away, to once in a while."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ import time
 from typing import Final
 
 _EVERY_S: Final = 10.0
-_NOISY: Final = (
-    "aiokafka",
-    "aiokafka.conn",
-    "aiokafka.cluster",
-    "aiokafka.producer.sender",
-    "aiokafka.consumer.fetcher",
-    "aiokafka.consumer.group_coordinator",
-    "kafka.net",
-)
+_NOISY: Final = ("aiokafka", "kafka", "asyncpg", "faust", "mode")
 
 
 class Seldom(logging.Filter):
@@ -26,6 +18,8 @@ class Seldom(logging.Filter):
         self._seen: dict[tuple[str, str], float] = {}  # As many as the library has messages.
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _NOISY:
+            return True
         now, key = time.monotonic(), (record.name, str(record.msg))
         if now - self._seen.get(key, -_EVERY_S) < _EVERY_S:
             return False
@@ -34,7 +28,7 @@ class Seldom(logging.Filter):
 
 
 def quieten() -> None:
-    """Do so for the Kafka clients of this process."""
+    """Do so for the clients of Kafka and Postgres in this process."""
     seldom = Seldom()
-    for name in _NOISY:
-        logging.getLogger(name).addFilter(seldom)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(seldom)

@@ -17,6 +17,7 @@ from kafka.errors import KafkaError
 from events.topics import CONFIG, PARTITIONS, SERVICES, topic_of
 
 _REQUEST_MS_MAX: Final = 10_000
+_BOOTSTRAP_MS_MAX: Final = 5_000
 _MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 _FOREVER: Final = str(2**63 - 1)
 FACTS: Final = {
@@ -68,7 +69,10 @@ def signals_topic(service: str, prefix: str) -> str:
 def connect(bootstrap: str) -> KafkaAdminClient:
     """An administration client. Errors: KafkaError when no broker answers."""
     return KafkaAdminClient(
-        bootstrap_servers=bootstrap, client_id="openitem-topics", request_timeout_ms=_REQUEST_MS_MAX
+        bootstrap_servers=bootstrap,
+        client_id="openitem-topics",
+        request_timeout_ms=_REQUEST_MS_MAX,
+        bootstrap_timeout_ms=_BOOTSTRAP_MS_MAX,
     )
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias
 
 import faust
@@ -35,6 +38,9 @@ from services.kernel.transient import is_transient
 from services.kernel.worker_http import WorkerHttp
 
 _POOL_RETRY_S: Final = 0.5
+_STOP_S_MAX: Final = 25.0  # Below the 30 s after which orchestrators kill.
+_FAUST_S_MAX: Final = 5.0
+_FLUSH_S_MAX: Final = 2.0
 TIMER_SECONDS: Final = Gauge(
     "openitem_timer_last_success_timestamp_seconds",
     "When a timer last ended well. Alert when it is several of its periods ago: the worker's log says why.",
@@ -88,7 +94,6 @@ def run_worker(
     http = WorkerHttp(sock, ready=lambda: crew.ready)
     note_build(settings.service)
     worker = _Worker(app, http, crew, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
-    worker.spinner = None  # Nobody watches it turn.
     worker.execute_from_commandline()
     raise AssertionError("it exits")
 
@@ -191,14 +196,48 @@ class _Ticking(Service):
 
 
 class _Worker(faust.Worker):
+    """Faust's worker, which stops our parts first, and ends even when a server that is away lets nothing else end."""
+
+    def __init__(self, app: faust.App, http: WorkerHttp, crew: Crew, **kwargs: Any) -> None:
+        super().__init__(app, http, crew, **kwargs)
+        self.spinner = None  # Nobody watches it turn.
+        self._crew = crew
+
+    async def stop(self) -> None:
+        if not self._stopped.is_set():
+            self._end_within(_STOP_S_MAX)
+            await self._crew.stop()
+            # Now nothing of record is left to lose.
+            self._end_within(_FAUST_S_MAX)
+        await super().stop()
+
+    def _end_within(self, seconds: float) -> None:
+        """In a thread, for Faust and its client may wait for Kafka in ways that a cancelled task does not end."""
+
+        def give_up() -> None:
+            log.warning("worker_ends_now", waited_s=seconds)
+            os._exit(1 if self.crashed else 0)
+
+        deadline = threading.Timer(seconds, give_up)
+        deadline.daemon = True
+        deadline.start()
+
     async def _sentinel_task(self) -> None:
         """Faust waits a second here before it closes the loop; nothing of ours needs that."""
         await asyncio.sleep(0)
 
 
+class _App(faust.App):
+    async def _producer_flush(self, logger: Any) -> None:
+        """Signals may be lost, so they do not hold up a stop for longer than this."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_S_MAX):
+                await super()._producer_flush(logger)
+
+
 def _app(settings: Settings) -> faust.App:
     """A Faust application for signals: no tables, no web server, no leader election of its own."""
-    return faust.App(
+    return _App(
         f"{settings.topic_prefix}.{settings.service}.worker",
         broker=f"kafka://{settings.kafka}",
         store="memory://",

@@ -182,3 +182,17 @@ async def test_a_worker_outlives_its_servers_and_goes_on_when_they_are_back(
             await until(one.is_ready)
             assert (await noted(store))[stream_of(account)] == [1, 2, 3, 4, 5, 6]
         assert one.process.poll() is None, "it was restarted"
+
+
+async def test_a_worker_whose_broker_is_away_ends_when_told_to(
+    settings: Settings, store: Store, private_kafka: Kafka
+) -> None:
+    """Faust would wait for the broker for ever."""
+    away = settings.model_copy(update={"kafka": private_kafka.bootstrap})
+    await asyncio.to_thread(create_topics, away.kafka, away.topic_prefix, services=["invoice"])
+    async with worker(away) as one:
+        await until(one.is_ready, 40)
+        await asyncio.to_thread(private_kafka.kill)
+        await asyncio.sleep(2)
+        one.process.send_signal(signal.SIGTERM)
+        assert await one.ends(40) == 0, one.log
