@@ -23,7 +23,7 @@ from services.payment import laws as payment_laws
 from services.projections.laws import laws
 from services.projections.replay import Source
 from tests.support.read_models import absorb, dump, reader
-from tests.support.said import Said, answer_problems, log_problems
+from tests.support.said import Said, answer_problems, log_problems, lost_and_doubled
 
 # Who consumes what. A consumer that is missing here, or misnamed, is found at once: it never catches up.
 CONSUMERS: Mapping[str, Mapping[str, Sequence[str]]] = {
@@ -93,13 +93,14 @@ class Checker:
         found += await self._open_problems(said.open_minor)
         return found
 
-    async def facts(self) -> int:
-        """How many facts the four event stores hold."""
-        count = 0
+    async def figures(self, said: Said) -> dict[str, int]:
+        """The facts in all event stores; the acknowledged commands that are lost, and those that count twice."""
+        figures = Counter(facts=0, lost=0, doubled=0)
         for service in SERVICES:
             async with _connection(database_url(self.postgres, service)) as conn:
-                count += await conn.fetchval("SELECT count(*) FROM events")
-        return count
+                lost, doubled = await lost_and_doubled(conn, service, said)
+                figures.update(facts=await conn.fetchval("SELECT count(*) FROM events"), lost=lost, doubled=doubled)
+        return dict(figures)
 
     async def _behind(self, but: Collection[str]) -> tuple[Counter[str], list[str]]:
         """How many facts there are, and what is not yet where it belongs."""

@@ -55,6 +55,13 @@ async def log_problems(conn: Conn, service: str) -> list[str]:
     return found
 
 
+async def lost_and_doubled(conn: Conn, service: str, said: Said) -> tuple[int, int]:
+    """How many acknowledged commands have no fact on record, and how many have more than one."""
+    mine = [each for each in said.acknowledged if each.service == service]
+    rows = await conn.fetch(_ANSWERED, [each.key for each in mine], [each.type for each in mine])
+    return sum(row["facts"] == 0 for row in rows), sum(row["facts"] > 1 for row in rows)
+
+
 async def answer_problems(conn: Conn, service: str, said: Said) -> list[str]:
     """What callers were told against what is on record: nothing lost, nothing twice, nothing that nobody asked for."""
     mine = [each for each in said.acknowledged if each.service == service]

@@ -41,7 +41,7 @@ async def test_sigterm_under_load_leaves_nothing_undone(under_fire: Fire) -> Non
 
 async def test_two_workers_fight_for_partitions_and_one_freezes(under_fire: Fire, freeze_s: float) -> None:
     """The second joins and takes half; the first is frozen in mid-batch, and commits nothing of what it lost."""
-    async with under_fire.at_work("fought-for", LOAD):
+    async with under_fire.at_work(f"fought-for-{freeze_s:.0f}", LOAD):
         second = another(under_fire, "projections-worker")
         try:
             await asyncio.sleep(3)

@@ -32,7 +32,7 @@ async def test_postgres_restarted(under_fire: Fire) -> None:
 
 async def test_databases_that_refuse_connections(under_fire: Fire, outage_s: float) -> None:
     """A command meanwhile is answered 503 or not at all, and counts once when it is sent again."""
-    async with under_fire.at_work("refused", LOAD) as counter:
+    async with under_fire.at_work(f"refused-{outage_s:.0f}", LOAD) as counter:
         await asyncio.sleep(1)
         await under_fire.refuse_connections(outage_s, "invoice", "payment", "projections")
     assert any("503 unavailable" in line for line in counter.history)
@@ -41,7 +41,7 @@ async def test_databases_that_refuse_connections(under_fire: Fire, outage_s: flo
 
 async def test_a_broker_that_is_away(under_fire: Fire, outage_s: float) -> None:
     """Commands go on: what they record waits in the outbox, and its age can be seen."""
-    async with under_fire.at_work("broker-away", LOAD):
+    async with under_fire.at_work(f"broker-away-{outage_s:.0f}", LOAD):
         await asyncio.sleep(1)
         await under_fire.stop("kafka")
         before = len(under_fire.said.acknowledged)
