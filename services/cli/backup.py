@@ -119,6 +119,7 @@ async def _recall(service: str, url: str, *, kafka_lost: bool, accept_loss: bool
     settings = settings_for(service, "postgres", "kafka")
     conn: Any = await asyncpg.connect(put_back.beside(url))
     try:
+        before = await conn.fetchval("SELECT coalesce(max(position), 0) FROM events")
         with bar_of_facts() as bar:
             task = bar.add_task(service, total=None)
             came = await recall(
@@ -131,6 +132,7 @@ async def _recall(service: str, url: str, *, kafka_lost: bool, accept_loss: bool
                 accept_loss=accept_loss,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
+        broken = await put_back.broken_by(conn, service, before)
     except (NotRecalled, TopicWrong) as error:
         raise Stop(f"{service}: {error}") from None
     finally:
@@ -142,6 +144,8 @@ async def _recall(service: str, url: str, *, kafka_lost: bool, accept_loss: bool
         _told(service, f"{len(came.missing)} facts are lost: sequence {list(came.missing[:20])}")
     if came.unreadable:
         _told(service, f"{came.unreadable} records of the topic could not be read, and are none of ours")
+    for law, stream in broken:
+        _told(service, f"{stream} breaks the law {law}: the last decision reached Kafka by half")
     return came
 
 

@@ -162,7 +162,7 @@ class Spine:
             apply = ApplyReceipt(receipt_id=receipt, lines=(Line(item, usd(50_00)),))
             await payment(self.store["payment"], meta(), apply)
 
-    async def quiet(self, within_s: float = 40.0) -> None:
+    async def quiet(self, within_s: float = 60.0) -> None:
         """Wait until everything recorded is published and everything published is applied, by everybody."""
         async with asyncio.timeout(within_s):
             while not await self._still():  # noqa: ASYNC110 - what is waited for happens in databases
@@ -222,7 +222,7 @@ class Spine:
 
 def meta(actor: str = "tester") -> Meta:
     """A command that waits for what other services are about to make known."""
-    return Meta(actor=actor, cause=Cause(str(uuid4())), branches=EVERY_BRANCH, key=str(uuid4()), wait_s=20.0)
+    return Meta(actor=actor, cause=Cause(str(uuid4())), branches=EVERY_BRANCH, key=str(uuid4()), wait_s=30.0)
 
 
 def _nothing() -> None:

@@ -25,6 +25,7 @@ from services.escalation import lookups as escalation
 from services.invoice import claims as invoice
 from services.kernel.migrate import create_database, migrate
 from services.kernel.store import Index
+from services.payment import laws
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,6 +103,19 @@ async def make_anew(url: str, service: str) -> None:
 async def drop_beside(url: str) -> None:
     async with _server(url) as admin:
         await admin.execute(f'DROP DATABASE IF EXISTS "{_name(beside(url))}" WITH (FORCE)')
+
+
+async def broken_by(conn: Any, service: str, after: int) -> list[tuple[str, str]]:
+    """The laws that facts above position `after` break, and the streams that do.
+
+    A decision's facts go to several partitions, and the relay may have died between them: of the very last decision
+    Kafka may have one side only. Nothing but the laws of the books can tell.
+    """
+    if service != "payment":
+        return []
+    async with conn.transaction(readonly=True):
+        last = await conn.fetchval("SELECT coalesce(max(position), 0) FROM events")
+        return [(found.law, found.stream) for found in await laws.check(conn, after, last, [])]
 
 
 async def swap(url: str, *, force: bool) -> str | None:
