@@ -42,7 +42,8 @@ class StackFile(msgspec.Struct, frozen=True):
 class Stack:
     """One stack with its files in `state`.
 
-    `kafka` and `postgres` name servers that run already; without them embedded ones are started, empty.
+    `kafka` and `postgres` name servers that run already; without them embedded ones are started, empty. `short_lived`
+    has the embedded Kafka start for half the processor time and be slower ever after: for tests that kill it.
     """
 
     state: Path
@@ -50,6 +51,7 @@ class Stack:
     postgres: str | None = None
     http_ports: Mapping[str, int] = field(default_factory=lambda: ports_of("PORT", HTTP_PORTS))
     worker_ports: Mapping[str, int] = field(default_factory=lambda: ports_of("WORKER_PORT", WORKER_PORTS))
+    short_lived: bool = False
 
     @property
     def urls(self) -> dict[str, str]:
@@ -71,7 +73,7 @@ class Stack:
             self.postgres = database.url
         if self.kafka is None:
             shutil.rmtree(self.state / "kafka", ignore_errors=True)
-            broker = Kafka(self.state / "kafka")
+            broker = Kafka(self.state / "kafka", short_lived=self.short_lived)
             servers.append(broker.program(_SERVERS))
             self.kafka = broker.bootstrap
         ensure_keys(self.state)
