@@ -20,8 +20,8 @@ from tests.bench.bench import Missing, open_bench
 from tests.bench.figure import HEAD, Figure, table
 
 # Each is a module of this package with `async def measure(bench) -> list[Figure]`, or `report(bench)` for a text.
-NAMES: Final = ("append", "imports", "relay", "project", "rebuild", "aging", "visible", "stack")
-EXTRA: Final = ("growth",)  # Hours at scale 1: only when named.
+NAMES: Final = ("append", "imports", "relay", "consume", "project", "rebuild", "aging", "visible")
+EXTRA: Final = ("growth",)  # Takes as long as all others twenty times over: only when named.
 README: Final = Path(__file__).parents[2] / "README.md"
 _SECTION: Final = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 

@@ -146,8 +146,8 @@ ORDER BY i.issued_on
 _ITEMS: Final = """
 INSERT INTO open_item (item_id, kind, invoice_id, branch, account_id, number, currency, issued_on, due_on, total_minor,
                        open_minor, paid_minor, changed_at)
-SELECT md5('i' || n)::uuid, 'invoice', md5('i' || n)::uuid, branch, account_id, 'I' || n, 'USD', issued_on, due_on, minor,
-       CASE WHEN paid_on IS NULL THEN minor ELSE 0 END, CASE WHEN paid_on IS NULL THEN 0 ELSE minor END,
+SELECT md5('i' || n)::uuid, 'invoice', md5('i' || n)::uuid, branch, account_id, 'I' || n, 'USD', issued_on, due_on,
+       minor, CASE WHEN paid_on IS NULL THEN minor ELSE 0 END, CASE WHEN paid_on IS NULL THEN 0 ELSE minor END,
        coalesce(paid_on, issued_on)
 FROM public.ledger ORDER BY issued_on
 """
@@ -193,6 +193,7 @@ UPDATE branch b SET first_on = f.day FROM (SELECT branch, min(issued_on) AS day 
 WHERE b.branch = f.branch
 """
 _FILE: Final = """
-SELECT n AS invoice, branch, account_id AS account, issued_on, due_on, paid_on, (minor / 100.0)::numeric(14, 2) AS amount
+SELECT n AS invoice, branch, account_id AS account, issued_on, due_on, paid_on,
+       (minor / 100.0)::numeric(14, 2) AS amount
 FROM public.ledger
 """

@@ -19,6 +19,7 @@ from services.kernel.store import Conn
 from services.kernel.topics import create_topics
 from tests.bench.bench import Bench
 from tests.bench.figure import Figure, at_least
+from tests.bench.poll import until
 from tests.bench.relay import relay_rate
 from tests.support.facts import store_of
 
@@ -49,11 +50,9 @@ async def consumer_rate(settings: Settings, facts: int) -> float:
         reached = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_position WHERE consumer = $1"
         consumer = Consumer(settings, ConsumerSpec(name, ["invoice"], nothing, BATCH), store.pool)
         await consumer.start()
-        while not (before := await store.pool.fetchval(reached, name)):
-            await asyncio.sleep(0.005)
-        began = time.perf_counter()
-        while await store.pool.fetchval(reached, name) < facts:
-            await asyncio.sleep(0.005)
+        await until(lambda: store.pool.fetchval(f"SELECT ({reached}) > 0", name))
+        began, before = time.perf_counter(), await store.pool.fetchval(reached, name)
+        await until(lambda: store.pool.fetchval(f"SELECT ({reached}) >= $2", name, facts))
         took = time.perf_counter() - began
         await consumer.stop()
     return (facts - before) / took

@@ -21,6 +21,7 @@ from services.kernel.store import Change, Decision, Store, Streams
 from services.kernel.topics import create_topics
 from tests.bench.bench import Bench
 from tests.bench.figure import Figure, at_least
+from tests.bench.poll import until
 from tests.support.facts import account_fact, meta, store_of, stream_of
 
 FACTS: Final = 200_000
@@ -63,8 +64,7 @@ async def relay_rate(settings: Settings, facts: int) -> float:
         relay = Relay(settings)
         began = time.perf_counter()
         await relay.start()
-        while await store.pool.fetchval("SELECT seq_acknowledged FROM relay") < facts:
-            await asyncio.sleep(0.01)
+        await until(lambda: store.pool.fetchval("SELECT seq_acknowledged >= $1 FROM relay", facts))
         took = time.perf_counter() - began
         await relay.stop()
     return facts / took

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +14,6 @@ from typing import Any, Final
 import aiohttp
 
 from deploy.embedded.ports import HOST, free_port
-from deploy.embedded.server import end
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 _READY_S_MAX: Final = 60.0
@@ -51,14 +50,14 @@ async def serving(service: str, database: str, directory: Path) -> AsyncIterator
         "OPENITEM_PORT": str(port),
         "OPENITEM_LOG_LEVEL": "WARNING",
     }
-    process = subprocess.Popen([sys.executable, "-m", f"services.{service}.app"], env=environment)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", f"services.{service}.app", env=environment)
     try:
         async with aiohttp.ClientSession(headers=issuer.header()) as session:
             await _until_ready(session, f"http://{HOST}:{port}")
             yield Web(f"http://{HOST}:{port}", session)
     finally:
-        end(process.pid, 15)
-        process.wait()
+        process.terminate()
+        await process.wait()
 
 
 async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
@@ -72,4 +71,4 @@ async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
             pass
         if time.monotonic() > deadline:
             raise TimeoutError(f"{url} is not ready after {_READY_S_MAX} s")
-        time.sleep(0.05)  # noqa: ASYNC251 - nothing else runs yet.
+        await asyncio.sleep(0.05)

@@ -1,0 +1,68 @@
+"""How fast are the read models built anew, beside the live projection; and what do live reports feel of it?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from itertools import count
+from typing import Final
+
+from events.topics import SERVICES
+from services.projections.rebuild import rebuild_from
+from tests.bench.bench import Bench, percentile, times
+from tests.bench.figure import Figure, at_least, at_most
+from tests.bench.project import INVOICES, Books, books, live_rate
+from tests.bench.web import Web, serving
+
+_QUIET: Final = 200  # Reports before the rebuild begins.
+_MS: Final = 1_000.0
+_REPORT: Final = "/aging?by=branch&limit=300"
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    async with books(bench, bench.count(INVOICES, 1_000)) as of:
+        live = await live_rate(of)
+        async with serving("reporting", of.settings.database_url, bench.directory) as web:
+            quiet = percentile(await times(_QUIET, lambda _: web.get(_REPORT)))
+            rate, during = await _rebuilt(of, web)
+    return [
+        Figure("rebuild from the event stores", rate, "facts/s", live, "the live projection", at_least(1.5)),
+        Figure("reports' p99 during a rebuild", during * _MS, "ms", quiet * _MS, "before it", at_most(2)),
+    ]
+
+
+async def _rebuilt(of: Books, web: Web) -> tuple[float, float]:
+    """Facts a second of a rebuild in a process of its own, and the 99th percentile of reports asked for meanwhile."""
+    asked = {
+        "live": of.settings.database_url,
+        "sources": {service: of.urls[service] for service in SERVICES},
+        "topics": dict(of.settings.topics()),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.rebuild", json.dumps(asked), stdout=asyncio.subprocess.PIPE
+    )
+    took: list[float] = []
+    for _ in count():
+        if process.returncode is not None:
+            break
+        began = time.perf_counter()
+        await web.get(_REPORT)
+        took.append(time.perf_counter() - began)
+        await asyncio.sleep(0.01)  # A reader does not ask again in the same moment.
+    out = (await process.stdout.read()).decode() if process.stdout else ""
+    told = json.loads(out.splitlines()[-1])
+    return told["facts"] / told["seconds"], percentile(took)
+
+
+async def _run(asked: str) -> None:
+    """The rebuild, as `openitem rebuild` does it; tells how many facts and how long."""
+    told = json.loads(asked)
+    began = time.perf_counter()
+    done = await rebuild_from(told["live"], told["sources"], told["topics"])
+    sys.stdout.write(json.dumps({"facts": sum(done.values()), "seconds": time.perf_counter() - began}) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(_run(sys.argv[1]))
