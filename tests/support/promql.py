@@ -78,4 +78,5 @@ def panels() -> list[tuple[str, str]]:
 
 
 def pages() -> list[Path]:
-    return sorted(path for path in (ROOT / "docs/runbooks").glob("*.md") if path.stem != "README")
+    """The pages of alerts, which are named as those are: other pages have names in small letters."""
+    return sorted(path for path in (ROOT / "docs/runbooks").glob("[A-Z]*.md") if path.stem != "README")
