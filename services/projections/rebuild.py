@@ -16,7 +16,7 @@ from events.topics import PARTITIONS, SERVICES
 from services.kernel.meta import ALL
 from services.kernel.settings import Settings, database_url
 from services.kernel.store import Conn
-from services.projections import schema
+from services.projections import indexes, schema
 from services.projections.project import CONSUMER
 from services.projections.replay import Replay, Source
 
@@ -63,8 +63,11 @@ async def rebuild_from(
         await _drop(conn, BESIDE)
         async with conn.transaction():
             await schema.build(conn, BESIDE)
+            waiting = await indexes.put_off(conn, BESIDE)
         await _know_partitions(conn, topics)
         replay = await Replay.begin(conn, BESIDE, opened, topics, progress or _silent)
+        await replay.catch_up()
+        await indexes.make(conn, waiting)
         for _ in range(_ROUNDS_MAX):
             if await replay.catch_up() < _CLOSE:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -140,13 +141,20 @@ class Replay:
         for source in self._sources:
             last = await source.last()
             self._progress(source.service, self.done[source.service], last)
-            while batch := await source.after(self.done[source.service], last):
-                async with self._conn.transaction():
-                    await schema.use(self._conn, self._into)
-                    await self._take(source.service, batch)
-                self.done[source.service] = batch[-1].seq
-                count += len(batch)
-                self._progress(source.service, self.done[source.service], last)
+            ahead = asyncio.create_task(source.after(self.done[source.service], last))
+            try:
+                while batch := await ahead:
+                    # While Postgres works on this one, the next is read and decoded.
+                    ahead = asyncio.create_task(source.after(batch[-1].seq, last))
+                    async with self._conn.transaction():
+                        await schema.use(self._conn, self._into)
+                        await self._take(source.service, batch)
+                    self.done[source.service] = batch[-1].seq
+                    count += len(batch)
+                    self._progress(source.service, self.done[source.service], last)
+            finally:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
         return count
 
     async def finish(self) -> None:
