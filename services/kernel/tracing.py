@@ -7,10 +7,12 @@ good: what is done with it later, by whomever, joins the trace by that.
 
 from __future__ import annotations
 
+import atexit
 import re
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _LINKS_MAX: Final = 128  # Of one span: what SDKs keep. An import's facts have one context in common.
 _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _SAMPLED: Final = 1
+_EXIT_S_MAX: Final = 2.0
 _OFF: Final[AbstractContextManager[None]] = nullcontext()
 
 _tracer: Tracer | None = None
@@ -53,15 +56,35 @@ def configure_traces(settings: Settings, exporter: SpanExporter | None = None) -
             f"OPENITEM_TRACES is set, and {error.name} is missing: install openitem[traces]"
         ) from None
     resource = Resource.create({"service.name": f"openitem-{settings.service}"})
-    provider = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(settings.traces_ratio))
+    sampler = ParentBasedTraceIdRatio(settings.traces_ratio)
+    provider = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
     processor: SpanProcessor
     if exporter is not None:
         processor = SimpleSpanProcessor(exporter)
     else:
-        # From a thread of its own; what a collector that is away cannot take is dropped. The rest is sent at exit.
+        # From a thread of its own; what a collector that is away cannot take is dropped.
         processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.traces))
+        _end_in_time(provider.shutdown)
     provider.add_span_processor(processor)
     _tracer = provider.get_tracer("openitem")
+
+
+def _end_in_time(shutdown: Callable[[], None]) -> None:
+    """When the process ends, send what is left; but a collector that is away must not hold it for half a minute."""
+    ending, ended = threading.Event(), threading.Event()
+
+    def last() -> None:
+        ending.wait()
+        shutdown()
+        ended.set()
+
+    def at_exit() -> None:
+        ending.set()
+        ended.wait(_EXIT_S_MAX)
+
+    # Now, because none can be started any more when the process ends.
+    threading.Thread(target=last, name="last-spans", daemon=True).start()
+    atexit.register(at_exit)
 
 
 def stop_traces() -> None:

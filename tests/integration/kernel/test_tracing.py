@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+ROOT = Path(__file__).parents[3]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = f"00-{TRACE}-00f067aa0ba902b7-01"
 UNSAMPLED = f"00-{TRACE}-00f067aa0ba902b7-00"
@@ -132,3 +135,45 @@ def test_while_they_are_off_their_packages_are_not_even_loaded() -> None:
         check=True,
     )
     assert said.stdout == "False\n"
+
+
+ONE_SPAN = """
+import sys
+from services.kernel import tracing
+from tests.support.facts import settings_of
+tracing.configure_traces(settings_of("invoice", "postgresql://x/y", "k:1", "p", traces=sys.argv[1]))
+with tracing.span("decide and append", attempt=1):
+    pass
+"""
+ENDS_S_MAX = 20  # Left to itself the exporter tries for 35 s.
+
+
+def one_span(collector: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", ONE_SPAN, collector]
+    subprocess.run(command, check=True, capture_output=True, timeout=ENDS_S_MAX, cwd=ROOT)
+
+
+def test_what_was_made_last_reaches_the_collector_before_the_process_ends() -> None:
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever).start()
+        one_span(f"http://127.0.0.1:{collector.server_port}/v1/traces")
+        collector.shutdown()
+    [(path, body)] = received
+    assert path == "/v1/traces"
+    assert b"openitem-invoice" in body
+    assert b"decide and append" in body
+
+
+def test_a_collector_that_is_away_does_not_keep_a_process_from_ending() -> None:
+    one_span("http://127.0.0.1:9/v1/traces")
