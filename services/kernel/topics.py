@@ -17,6 +17,7 @@ from kafka.errors import KafkaError
 from events.topics import CONFIG, PARTITIONS, SERVICES, topic_of
 
 _REQUEST_MS_MAX: Final = 10_000
+_RECONNECT_MS_MAX: Final = 500  # The client's own 30 s would have relays wait for a broker that is back.
 _BOOTSTRAP_MS_MAX: Final = 5_000
 _MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 _FOREVER: Final = str(2**63 - 1)
@@ -73,6 +74,7 @@ def connect(bootstrap: str) -> KafkaAdminClient:
         client_id="openitem-topics",
         request_timeout_ms=_REQUEST_MS_MAX,
         bootstrap_timeout_ms=_BOOTSTRAP_MS_MAX,
+        reconnect_backoff_max_ms=_RECONNECT_MS_MAX,
     )
 
 
