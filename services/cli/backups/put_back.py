@@ -23,7 +23,7 @@ from services.cli.screen import Stop
 from services.contact import lookups as contact
 from services.escalation import lookups as escalation
 from services.invoice import claims as invoice
-from services.kernel.migrate import create_database, migrate
+from services.kernel.migrate import MigrationChanged, create_database, migrate
 from services.kernel.store import Index
 from services.payment import laws
 
@@ -65,7 +65,7 @@ async def check_place(url: str, *, force: bool) -> None:
 
 
 async def fill(url: str, dump: Dump, directory: Path) -> None:
-    """Restore a dump beside the place it is for, and hold the result against the manifest.
+    """Restore a dump beside the place it is for, hold the result against the manifest, and bring it up to date.
 
     Errors   Stop: a program is missing or failed, or what came out is not what went in.
     """
@@ -86,6 +86,11 @@ async def fill(url: str, dump: Dump, directory: Path) -> None:
     if rows != dump.rows:
         off = sorted(table for table in rows.keys() | dump.rows.keys() if rows.get(table) != dump.rows.get(table))
         raise Stop(f"{dump.service}: after restoring, {', '.join(off)} have other rows than the backup's manifest says")
+    # What follows, and whoever works on it then, is of this program's version, which may be newer.
+    try:
+        await migrate(beside(url), dump.service)
+    except MigrationChanged as error:
+        raise Stop(f"{dump.service}: the backup is of another version of the program: {error}") from None
 
 
 async def create_beside(url: str) -> None:
