@@ -14,7 +14,7 @@ from events.envelope import Fact
 from events.invoice import AccountOpened, CreditNoteIssued, InvoiceIssued, RetainageReleased
 from services.invoice.domain import Command
 from services.invoice.domain.account import OpenAccount
-from services.invoice.domain.claim import Claim, Holder, account_number, invoice_number
+from services.invoice.domain.claim import Claim, Holder, account_number, invoice_number, release_id
 from services.invoice.domain.credit_note import CreditInvoice
 from services.invoice.domain.invoice import IssueInvoice
 from services.invoice.domain.retainage import ReleaseRetainage
@@ -27,6 +27,10 @@ _CLAIMING: Final = (OpenAccount, IssueInvoice, CreditInvoice, ReleaseRetainage)
 
 async def prepare(conn: Conn, commands: Sequence[Command]) -> Sequence[Command]:
     """Tell each command who else holds what it claims: by the table, or by an earlier command of the batch."""
+    return await _beside_items(conn, await _beside_numbers(conn, commands))
+
+
+async def _beside_numbers(conn: Conn, commands: Sequence[Command]) -> Sequence[Command]:
     claims = [claim_of(command) if isinstance(command, _CLAIMING) else None for command in commands]
     wanted = {claim for claim in claims if claim is not None}
     if not wanted:
@@ -47,6 +51,32 @@ async def prepare(conn: Conn, commands: Sequence[Command]) -> Sequence[Command]:
         else:
             prepared.append(command)
         earlier.append(command)
+    return prepared
+
+
+async def _beside_items(conn: Conn, commands: Sequence[Command]) -> Sequence[Command]:
+    """An invoice and a release are both items under their ids: neither may have the id of the other.
+
+    Looked up whatever the branch: streams and claims are not hidden, and no more is told than that the id is taken.
+    """
+    issuing = [str(c.invoice_id) for c in commands if isinstance(c, IssueInvoice)]
+    releasing = [invoice_stream(c.release_id) for c in commands if isinstance(c, ReleaseRetainage)]
+    if not issuing and not releasing:
+        return commands
+    taken = {row["claim"]: row["stream"] for row in await conn.fetch(_ITEMS, issuing, releasing)}
+    if not taken:
+        return commands
+    prepared: list[Command] = []
+    for command in commands:
+        match command:
+            case IssueInvoice(invoice_id=item_id) | ReleaseRetainage(release_id=item_id):
+                name = str(item_id) if isinstance(command, IssueInvoice) else invoice_stream(item_id)
+                if name in taken:
+                    held = Holder(release_id(item_id), taken[name], recorded=True)
+                    command = msgspec.structs.replace(command, holders=(*command.holders, held))
+            case _:
+                pass
+        prepared.append(command)
     return prepared
 
 
@@ -89,7 +119,7 @@ def _claim_in(fact: Fact) -> tuple[Claim, str] | None:
         case CreditNoteIssued():
             return Claim("credit_note_id", "", str(fact.credit_note_id)), invoice_stream(fact.item.invoice_id)
         case RetainageReleased():
-            return Claim("release_id", "", str(fact.item.item_id)), invoice_stream(fact.item.invoice_id)
+            return release_id(fact.item.item_id), invoice_stream(fact.item.invoice_id)
         case _:
             return None
 
@@ -97,6 +127,11 @@ def _claim_in(fact: Fact) -> tuple[Claim, str] | None:
 _LOOK_UP: Final = """
 SELECT c.kind, c.scope, c.value, c.stream
 FROM claims c JOIN unnest($1::text[], $2::text[], $3::text[]) AS w(kind, scope, value) USING (kind, scope, value)
+"""
+_ITEMS: Final = """
+SELECT value AS claim, stream FROM claims WHERE kind = 'release_id' AND scope = '' AND value = ANY ($1::text[])
+UNION ALL
+SELECT stream, stream FROM streams WHERE stream = ANY ($2::text[])
 """
 _INSERT: Final = """
 INSERT INTO claims (kind, scope, value, stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
@@ -27,6 +28,68 @@ _STRANGE: Final[Sequence[Any]] = (
     *(None, True, False, 0, -1, 1, 366, 2**31, 2**53, 2**63, -(2**63) - 1, 10**30, 1.5, 1e308, 12.345, -0.0),
     *([], {}, [[]], ["x"], [None], {"a": 1}, [1, "2"], {"amount": "1.00", "currency": "USD"}, [str(UUID(int=0))] * 3),
 )  # fmt: skip
+
+
+# Values that are read without complaint, and are for the rules to judge.
+_EDGES: Final[Sequence[tuple[re.Pattern[str], Sequence[Any]]]] = (
+    (
+        re.compile(r"\d{4}-\d\d-\d\d"),
+        [
+            "0001-01-01",
+            "1969-12-31",
+            "1970-01-01",
+            "2024-02-29",
+            "2025-01-01",
+            "2025-06-30",
+            "2026-01-01",
+            "2030-01-01",
+            "2099-12-31",
+            "2100-01-01",
+            "9999-12-31",
+        ],
+    ),
+    (
+        re.compile(r"-?\d+\.\d\d"),
+        [
+            "0",
+            "0.00",
+            "0.01",
+            "-0.01",
+            "-1000.00",
+            "999.99",
+            "1000.00",
+            "1000.01",
+            "0.001",
+            "1204.5000",
+            "7",
+            "45035996273704.96",
+            "90071992547409.90",
+            "90071992547409.91",
+            "90071992547409.92",
+            "-90071992547409.91",
+        ],
+    ),
+    (re.compile(r"[A-Z]{3}"), ("USD", "EUR", "JPY", "KWD", "XXX", "ATL", "ZZZ", "PRC", "UNK")),
+)
+
+
+def _edge(record: Record, chance: Random, others: Sequence[Any]) -> None:
+    """A value of the right shape at the edge of what there can be, or another thing's id."""
+    if not record:
+        return
+    name = chance.choice(sorted(record))
+    was = record[name]
+    if isinstance(was, int):
+        record[name] = chance.choice((0, 1, -1, was + 1, 45, 365, 366, 10_000, 10_001, 2**31 - 1))
+        return
+    edges = [edge for shape, edges in _EDGES if isinstance(was, str) and shape.fullmatch(was) for edge in edges]
+    if edges:
+        record[name] = chance.choice(edges)
+        return
+    alike = [other for other in others if type(other) is type(was) and other != was]
+    if isinstance(was, str):
+        alike = [other for other in alike if len(other) == len(was)] or alike
+    record[name] = chance.choice(alike) if alike else was
 
 
 def damaged(record: Record, chance: Random, others: Sequence[Any]) -> Record:
@@ -87,7 +150,7 @@ def _bend(record: Record, chance: Random, _: Sequence[Any]) -> None:
 
 
 _WAYS: Final[Sequence[Callable[[Record, Random, Sequence[Any]], None]]] = (
-    *(_replace,) * 4, _drop, _rename, _add, _swap, _borrow, _borrow, _bend, _bend
+    *(_replace,) * 4, *(_edge,) * 9, _drop, _rename, _add, _swap, _borrow, _borrow, _bend, _bend
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -57,7 +58,7 @@ def held_by(state: State) -> list[Claim]:
             return [
                 invoice_number(issued.branch, issued.number),
                 *(Claim("credit_note_id", "", str(credit.credit_note_id)) for credit in credits_),
-                *(Claim("release_id", "", str(release.item.item_id)) for release in releases),
+                *(release_id(release.item.item_id) for release in releases),
             ]
         case _:
             return []
@@ -69,3 +70,8 @@ def account_number(number: str) -> Claim:
 
 def invoice_number(branch: str, number: str) -> Claim:
     return Claim("invoice_number", branch, number)
+
+
+def release_id(item_id: UUID) -> Claim:
+    """Of an item that is a release; an invoice's id may not be one."""
+    return Claim("release_id", "", str(item_id))

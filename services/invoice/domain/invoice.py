@@ -14,7 +14,7 @@ from events.item import Item
 from events.money import Money
 from services.invoice.domain.account import account_of
 from services.invoice.domain.branch import branch_of
-from services.invoice.domain.claim import Holder, invoice_number, is_held, undecided
+from services.invoice.domain.claim import Holder, invoice_number, is_held, release_id, undecided
 from services.invoice.domain.day import Dated, ledger_day
 from services.invoice.domain.job import job_for
 from services.invoice.domain.state import (
@@ -49,6 +49,12 @@ class InvoiceNumberTaken(Refused):
     """Another invoice of the branch has that number."""
 
     code = "invoice_number_taken"
+
+
+class InvoiceIdTaken(Refused):
+    """Something else is owed under that id: a release of retainage."""
+
+    code = "invoice_id_taken"
 
 
 class InvoiceNumberMissing(Refused):
@@ -159,7 +165,7 @@ def issue(command: IssueInvoice, states: States) -> list[Fact]:
 
     Errors   in this order: InvoiceDiffers (only where it is on record), InvoiceNumberMissing, BranchUnknown,
              AccountUnknown, JobUnknown, JobOfOtherAccount, CurrencyNotAccounts, TotalNotPositive, TaxOutOfRange,
-             RetainageOutOfRange, DateOutOfRange, DueBeforeIssued, InvoiceNumberTaken.
+             RetainageOutOfRange, DateOutOfRange, DueBeforeIssued, InvoiceIdTaken, InvoiceNumberTaken.
     Holds    the number is the branch's alone, also after a void: a number that means two things proves nothing.
     """
     match states[command.stream]:
@@ -182,6 +188,8 @@ def issue(command: IssueInvoice, states: States) -> list[Fact]:
     due_on = ledger_day(command.due_on or due_by_terms(issued_on, account.terms_days), "due_on")
     if due_on < command.issued_on:
         raise DueBeforeIssued(f"issued on {command.issued_on}, due on {due_on}", field="due_on")
+    if is_held(release_id(command.invoice_id), command.holders, states):
+        raise InvoiceIdTaken("a release of retainage has the id", field="invoice_id")
     if is_held(invoice_number(command.branch, command.number), command.holders, states):
         raise InvoiceNumberTaken(f"{command.branch} has an invoice {command.number} already", field="number")
     item = Item(

@@ -13,7 +13,7 @@ from events.invoice import RetainageReleased, due_by_terms
 from events.item import Item
 from events.money import Money
 from services.invoice.domain.account import account_of
-from services.invoice.domain.claim import Claim, Holder, is_held, undecided
+from services.invoice.domain.claim import Claim, Holder, is_held, release_id, undecided
 from services.invoice.domain.day import Dated, ledger_day
 from services.invoice.domain.invoice import (
     DueBeforeIssued,
@@ -46,7 +46,7 @@ class ReleaseDiffers(Refused):
 
 
 class ReleaseElsewhere(Refused):
-    """The release belongs to another invoice, or the id is the invoice's own."""
+    """The release belongs to another invoice, or the id is an invoice's."""
 
     code = "release_of_other_invoice"
 
@@ -67,7 +67,7 @@ class ReleaseRetainage(Dated, frozen=True, kw_only=True):
 
     @property
     def claim(self) -> Claim:
-        return Claim("release_id", "", str(self.release_id))
+        return release_id(self.release_id)
 
 
 def release_needs(command: ReleaseRetainage, states: States) -> list[str]:

@@ -156,6 +156,22 @@ async def test_other_branches_are_neither_seen_nor_written(door: FrontDoor) -> N
     assert (await dallas.post("/accounts", account | {"branch": "DAL"})).status_code == 201
 
 
+async def test_an_invoice_and_a_release_never_share_an_id(door: FrontDoor) -> None:
+    """Both are items of the payment service, which knows them by that id."""
+    other, released = str(UUID(int=11)), str(UUID(int=12))
+    await door.post("/invoices", invoice())
+    await door.post("/invoices", invoice(invoice_id=other, number="4712"))
+    release = {"release_id": other, "currency": "USD", "amount": "10.00", "due_on": "2025-09-30"}
+    taken = await door.post(f"/invoices/{INVOICE}/retainage-releases", release)
+    assert (taken.status_code, taken.json()["code"]) == (409, "release_of_other_invoice")
+    made = await door.post(f"/invoices/{INVOICE}/retainage-releases", release | {"release_id": released})
+    assert made.status_code == 201, made.text
+    taken = await door.post("/invoices", invoice(invoice_id=released, number="4713"))
+    assert (taken.status_code, taken.json()["code"]) == (409, "invoice_id_taken")
+    again = await door.post("/invoices", invoice())
+    assert again.status_code == 201
+
+
 async def test_who_may_do_what(door: FrontDoor) -> None:
     await door.post("/invoices", invoice())
     billing, auditor = door.as_("billing.1", "billing"), door.as_("auditor.1", "auditor")

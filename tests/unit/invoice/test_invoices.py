@@ -10,13 +10,14 @@ import pytest
 from events.invoice import ReleaseCancelled
 from services.invoice.domain.account import AccountUnknown
 from services.invoice.domain.branch import BranchUnknown
-from services.invoice.domain.claim import Holder, invoice_number
+from services.invoice.domain.claim import Holder, invoice_number, release_id
 from services.invoice.domain.day import DateOutOfRange
 from services.invoice.domain.invoice import (
     BeforeInvoiceDate,
     CurrencyNotAccounts,
     DueBeforeIssued,
     InvoiceDiffers,
+    InvoiceIdTaken,
     InvoiceNumberMissing,
     InvoiceNumberTaken,
     InvoiceUnknown,
@@ -130,6 +131,11 @@ class TestIssueInvoice:
     def test_a_number_the_branch_used_before_is_refused(self) -> None:
         holder = Holder(invoice_number("CHI", "4711"), f"invoice-{OTHER_INVOICE}", recorded=True)
         given(*STORY).when(issue(holders=(holder,))).refused_as(InvoiceNumberTaken, field="number")
+
+    def test_an_id_that_a_release_has_is_refused(self) -> None:
+        """Payment keeps both as items under their ids: the second would never open there."""
+        holder = Holder(release_id(INVOICE), f"invoice-{OTHER_INVOICE}", recorded=True)
+        given(*STORY).when(issue(holders=(holder,))).refused_as(InvoiceIdTaken, field="invoice_id")
 
     def test_a_number_an_earlier_row_of_the_batch_took_is_refused(self) -> None:
         holder = Holder(invoice_number("CHI", "4711"), f"invoice-{OTHER_INVOICE}", recorded=False)
