@@ -161,7 +161,7 @@ async def test_an_invoice_and_a_release_never_share_an_id(door: FrontDoor) -> No
     other, released = str(UUID(int=11)), str(UUID(int=12))
     await door.post("/invoices", invoice())
     await door.post("/invoices", invoice(invoice_id=other, number="4712"))
-    release = {"release_id": other, "currency": "USD", "amount": "10.00", "due_on": "2025-09-30"}
+    release = {"release_id": other, "currency": "USD", "amount": "10.00", "released_on": "2025-05-01"}
     taken = await door.post(f"/invoices/{INVOICE}/retainage-releases", release)
     assert (taken.status_code, taken.json()["code"]) == (409, "release_of_other_invoice")
     made = await door.post(f"/invoices/{INVOICE}/retainage-releases", release | {"release_id": released})
