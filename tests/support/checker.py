@@ -17,7 +17,7 @@ import asyncpg
 from events.topics import SERVICES
 from services.kernel.migrate import create_database, migrate
 from services.kernel.settings import database_url
-from services.kernel.transient import is_transient
+from services.kernel.transient import TRANSIENT, is_transient
 from services.mirror import fold as mirror
 from services.payment import laws as payment_laws
 from services.projections.laws import laws
@@ -79,10 +79,10 @@ class Checker:
         """
         found: list[str] = []
         for service in SERVICES:
-            async with _connection(database_url(self.postgres, service)) as conn:
+            async with connection(database_url(self.postgres, service)) as conn:
                 found += await log_problems(conn, service)
                 found += await answer_problems(conn, service, said)
-        async with _connection(database_url(self.postgres, "payment")) as conn, conn.transaction():
+        async with connection(database_url(self.postgres, "payment")) as conn, conn.transaction():
             last = await conn.fetchval("SELECT coalesce(max(position), 0) FROM events")
             broken = await payment_laws.check(conn, 0, last, [])
             found += [f"payment: {each.law} is broken by {each.stream}" for each in broken]
@@ -97,7 +97,7 @@ class Checker:
         """The facts in all event stores; the acknowledged commands that are lost, and those that count twice."""
         figures = Counter(facts=0, lost=0, doubled=0)
         for service in SERVICES:
-            async with _connection(database_url(self.postgres, service)) as conn:
+            async with connection(database_url(self.postgres, service)) as conn:
                 lost, doubled = await lost_and_doubled(conn, service, said)
                 figures.update(facts=await conn.fetchval("SELECT count(*) FROM events"), lost=lost, doubled=doubled)
         return dict(figures)
@@ -108,14 +108,14 @@ class Checker:
         count: Counter[str] = Counter()
         behind: list[str] = []
         for service in SERVICES:
-            async with _connection(database_url(self.postgres, service)) as conn:
+            async with connection(database_url(self.postgres, service)) as conn:
                 streams[service] = dict(await conn.fetch("SELECT stream, version FROM streams"))
                 count[service] = sum(streams[service].values())
                 acknowledged = await conn.fetchval("SELECT seq_acknowledged FROM relay")
                 if acknowledged != count[service]:
                     behind.append(f"{service} published {acknowledged} of {count[service]} facts")
         for service, consumers in CONSUMERS.items():
-            async with _connection(database_url(self.postgres, service)) as conn:
+            async with connection(database_url(self.postgres, service)) as conn:
                 for consumer, topics in consumers.items():
                     applied = dict(
                         await conn.fetch("SELECT stream, version FROM consumer_stream WHERE consumer = $1", consumer)
@@ -142,7 +142,7 @@ class Checker:
     async def _parked_problems(self) -> list[str]:
         found = []
         for service in CONSUMERS:
-            async with _connection(database_url(self.postgres, service)) as conn:
+            async with connection(database_url(self.postgres, service)) as conn:
                 rows = await conn.fetch("SELECT consumer, stream, stream_version, code, reason FROM parked LIMIT 5")
                 found += [f"parked: {' '.join(map(str, row))}" for row in rows]
         return found
@@ -150,16 +150,16 @@ class Checker:
     async def _fold_problems(self) -> list[str]:
         """Fold what came since the last time, and compare every row of every read model."""
         async with (
-            _connection(await self._own("projections")) as projected,
-            _connection(await self._own("contact")) as own,
+            connection(await self._own("projections")) as projected,
+            connection(await self._own("contact")) as own,
         ):
             for service in SERVICES:
                 await self._fold(service, projected, own)
             expected, mirrored = await dump(projected), await _rows(own, MIRROR_TABLES)
-        async with _connection(database_url(self.postgres, "projections")) as conn:
+        async with connection(database_url(self.postgres, "projections")) as conn:
             found = _differences("read model", await dump(conn), expected)
         for service in MIRRORED_BY:
-            async with _connection(database_url(self.postgres, service)) as conn:
+            async with connection(database_url(self.postgres, service)) as conn:
                 found += _differences(f"{service}'s mirror", await _rows(conn, MIRROR_TABLES), mirrored)
         return found
 
@@ -183,7 +183,7 @@ class Checker:
         """A database of ours with the tables of `service`; empty when this checker first asks."""
         url = urlunsplit(urlsplit(self.postgres)._replace(path=f"/openitem_checker_{service}"))
         if not self._folded:
-            async with _connection(self.postgres) as admin:
+            async with connection(self.postgres) as admin:
                 await admin.execute(f'DROP DATABASE IF EXISTS "openitem_checker_{service}" WITH (FORCE)')
             await create_database(url)
             await migrate(url, service)
@@ -220,10 +220,13 @@ def _differences(what: str, shown: Mapping[str, list[str]], expected: Mapping[st
 
 
 @asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[Conn]:
+async def connection(url: str) -> AsyncIterator[Conn]:
     """As the owner, whom no row-level security limits."""
     conn = await asyncpg.connect(url, timeout=5, command_timeout=60)
     try:
         yield conn
     finally:
-        conn.terminate()
+        try:
+            await conn.close(timeout=5)
+        except TRANSIENT:  # The server is away: it has closed it.
+            conn.terminate()

@@ -6,13 +6,12 @@ Nobody else touches his items, so he knows how each command must end and what is
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import TypeVar
 from uuid import UUID
 
 from tests.support.counter import Counter
+from tests.support.papers import Item, Receipt, days_ago, lines_of, text
 from tests.support.said import KEY_PREFIX
 
 T = TypeVar("T")
@@ -20,40 +19,6 @@ BRANCHES = ("FIRE1", "FIRE2", "FIRE3")
 HOT_ACCOUNT = str(UUID(int=0xF1))  # Every clerk changes it: its version is never what one has just read.
 IMPORT_ROWS = 25
 ITEMS_MAX = 12  # A clerk's open work; more would make every choice rarer.
-
-
-def days_ago(days: int) -> str:
-    """A day that has begun in every branch."""
-    return str(_today() - timedelta(days=days))
-
-
-def _today() -> date:
-    return datetime.now(UTC).date() - timedelta(days=1)
-
-
-def text(minor: int) -> str:
-    return f"{minor // 100}.{minor % 100:02d}"
-
-
-@dataclass
-class Item:
-    """An invoice. `raised` says that what is open went up once: who mirrors it may still believe less."""
-
-    id: str
-    branch: str
-    open: int
-    touched: bool = False
-    raised: bool = False
-    disputed: bool = False
-    given_up: bool = False
-
-
-@dataclass
-class Receipt:
-    id: str
-    unapplied: int
-    shares: dict[str, int] = field(default_factory=dict)
-    reversed: bool = False
 
 
 class Clerk:
@@ -136,7 +101,7 @@ class Clerk:
             left -= lines[item.id]
         if not lines:
             return
-        await self._ask("payment", f"/receipts/{receipt.id}/applications", "payment.applied", **_lines(lines))
+        await self._ask("payment", f"/receipts/{receipt.id}/applications", "payment.applied", **lines_of(lines))
         receipt.unapplied = left
         for item_id, minor in lines.items():
             receipt.shares[item_id] = minor
@@ -149,7 +114,7 @@ class Clerk:
         receipt, items = self._some_receipt(), self._open_items()
         if receipt is None or not items or items[0].id in receipt.shares:
             return
-        body = _lines({items[0].id: receipt.unapplied + items[0].open + 1})
+        body = lines_of({items[0].id: receipt.unapplied + items[0].open + 1})
         codes = {"more_than_open", "more_than_unapplied"}
         await self.counter.ask_in_vain("payment", f"/receipts/{receipt.id}/applications", body, codes, key=self._key())
 
@@ -157,13 +122,8 @@ class Clerk:
         receipt = self._some([each for each in self.receipts.values() if not each.reversed])
         if receipt is None:
             return
-        await self._ask(
-            "payment",
-            f"/receipts/{receipt.id}/reversal",
-            "payment.reversed",
-            reason="nsf",
-            reversed_on=days_ago(0),
-        )
+        said = {"reason": "nsf", "reversed_on": days_ago(0)}
+        await self._ask("payment", f"/receipts/{receipt.id}/reversal", "payment.reversed", **said)
         receipt.unapplied, receipt.reversed = 0, True
         for item_id, minor in receipt.shares.items():
             self.items[item_id].open += minor
@@ -348,7 +308,3 @@ class Clerk:
     def _key(self) -> str:
         self._count += 1
         return f"{KEY_PREFIX}{self.name}-{self._count:05d}"
-
-
-def _lines(lines: dict[str, int]) -> dict[str, object]:
-    return {"currency": "USD", "lines": [{"item_id": item, "amount": text(minor)} for item, minor in lines.items()]}

@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random, randint
 from xmlrpc.client import Fault
 
-import asyncpg
 import httpx
 import psutil
 
@@ -25,9 +24,10 @@ from deploy.embedded.ports import FREE_MIN, is_busy
 from deploy.embedded.supervise import ProgramFailed, Supervisor
 from services.kernel.settings import HTTP_PORTS, WORKER_PORTS, database_url
 from services.kernel.transient import is_transient
-from tests.support.checker import CONSUMERS, Checker
-from tests.support.clerk import BRANCHES, HOT_ACCOUNT, Clerk, days_ago
+from tests.support.checker import CONSUMERS, Checker, connection
+from tests.support.clerk import BRANCHES, HOT_ACCOUNT, Clerk
 from tests.support.counter import Counter
+from tests.support.papers import days_ago
 from tests.support.said import KEY_PREFIX, Said
 
 CLERKS = 8
@@ -173,22 +173,18 @@ class Fire:
                         await asyncio.sleep(0.2)
 
     async def _doors(self, services: Sequence[str], open_: str) -> None:
-        admin = await asyncpg.connect(self.postgres, timeout=5)
-        try:
+        async with connection(self.postgres) as admin:
             names = [database_url("", service).lstrip("/") for service in services]
             for name in names:
                 await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {open_}')
             if open_ == "false":
                 await admin.execute(_THROW_OUT, names)
-        finally:
-            admin.terminate()
 
     async def throw_out(self) -> None:
         """Every session ends, once."""
-        admin = await asyncpg.connect(self.postgres)
         names = [database_url("", service).lstrip("/") for service in ("invoice", *CONSUMERS)]
-        await admin.execute(_THROW_OUT, names)
-        admin.terminate()
+        async with connection(self.postgres) as admin:
+            await admin.execute(_THROW_OUT, names)
 
     async def metric(self, service: str, name: str) -> float:
         """The sum of a metric of a worker over its labels."""

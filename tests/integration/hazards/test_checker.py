@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from tests.support.fire import Fire
 
 pytestmark = pytest.mark.xdist_group("fire")
-MOVE = "UPDATE live.open_item SET open_minor = open_minor + $1 WHERE item_id = $2"
+MOVE = """
+UPDATE live.open_item SET open_minor = open_minor + $1, total_minor = total_minor + $1 WHERE item_id = $2
+"""
 
 
-async def test_a_row_that_is_off_a_lost_command_and_a_doubled_one_are_seen(under_fire: Fire) -> None:
+async def test_a_row_that_is_off_a_lost_command_and_one_nobody_asked_for_are_seen(under_fire: Fire) -> None:
     from services.kernel.settings import database_url
     from tests.support.said import Acknowledged, Said
 

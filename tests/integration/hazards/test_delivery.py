@@ -131,8 +131,9 @@ async def test_what_cannot_be_applied_holds_up_its_own_stream_until_it_is_brough
 
 async def open_and_change(counter: object, account_id: UUID) -> None:
     """Three facts of one account, of which the first cannot be stored."""
-    from tests.support.clerk import BRANCHES, days_ago
+    from tests.support.clerk import BRANCHES
     from tests.support.counter import Counter
+    from tests.support.papers import days_ago
     from tests.support.said import KEY_PREFIX
 
     assert isinstance(counter, Counter)
