@@ -11,8 +11,8 @@ from tests.bench.figure import Figure, number, table
 
 TIMES: Final = (1, 4, 16)
 PLOT: Final = Path(__file__).parents[2] / "docs" / "growth.svg"
-# 16 times this share of the whole is 1.6 times what the figures are asked for.
-_FIRST: Final = 0.1
+# 16 times this share is 0.8 of what the figures are asked for: aging needs 40 GB of disk for the whole of it.
+_FIRST: Final = 0.05
 _NAMES: Final = ("append", "imports", "relay", "consume", "project", "rebuild", "aging")
 
 
