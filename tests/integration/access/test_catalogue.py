@@ -20,6 +20,8 @@ OPEN: Final = {
     ): "policy as data: the firm's steps, which every branch follows unless it has its own",
     ("escalation", "placement_minimum"): "policy as data: what is too little for an agency",
 }
+# Functions that run as their owner, each with its reason.
+AS_OWNER: Final = {"last_recorded_at": "an instant of the whole store, which every fact that follows shows anyway"}
 
 
 @pytest.fixture(params=DATABASES)
@@ -55,7 +57,10 @@ async def test_every_table_with_a_branch_shows_its_rows_to_that_branch_alone(
 async def test_no_view_or_function_reads_with_the_rights_of_its_owner(conn: asyncpg.Connection) -> None:
     with_branch = {row["name"] for row in await conn.fetch(VIEWS) if row["branch"] and not row["invoker"]}
     assert not with_branch, "WITH (security_invoker = true): a view otherwise shows what its owner may see"
-    assert not await conn.fetch("SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace <> 11")
+    for function in await conn.fetch(DEFINER):
+        assert function["proname"] in AS_OWNER, f"{function['proname']} sees what its owner sees: say why it may"
+        assert function["fixed"], "SET search_path: whoever calls it must not choose which tables it reads"
+        assert not function["anybody"], "REVOKE ALL ... FROM PUBLIC"
 
 
 async def test_the_role_of_requests_owns_nothing_and_cannot_get_around_the_policies(conn: asyncpg.Connection) -> None:
@@ -118,6 +123,11 @@ SELECT c.relname AS name, coalesce('security_invoker=true' = ANY (c.reloptions),
                WHERE d.classid = 'pg_rewrite'::regclass AND r.ev_class = c.oid) AS branch
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+DEFINER: Final = """
+SELECT proname, coalesce(array_to_string(proconfig, ','), '') LIKE '%search_path=%' AS fixed,
+       has_function_privilege('public', oid, 'EXECUTE') AS anybody
+FROM pg_proc WHERE prosecdef AND pronamespace <> 'pg_catalog'::regnamespace
 """
 OWNED: Final = """
 SELECT relname FROM pg_class WHERE relowner = $1 UNION ALL SELECT proname FROM pg_proc WHERE proowner = $1
