@@ -1,7 +1,7 @@
 """Fixtures for tests with real servers. A run whose tests ask for none starts none."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.groups import group_of, shared
 from tests.support.servers import address_of, close_run, open_run
 
 if TYPE_CHECKING:
@@ -41,6 +42,24 @@ def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker where the run keeps its servers, and who owns them."""
     node.workerinput["openitem_run"] = str(node.config.stash[RUN])
     node.workerinput["openitem_owner"] = node.config.stash[OWNER]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of a group together, at the place of its first: what they share is started once."""
+    first: dict[str, int] = {}
+    places = {item: first.setdefault(group_of(item) or item.nodeid, at) for at, item in enumerate(items)}
+    items.sort(key=places.__getitem__)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """End what a group shares with the group: ten idle processes would take half a core from all tests after it."""
+    try:
+        return (yield)
+    finally:
+        group = group_of(item)
+        if group is not None and (nextitem is None or group_of(nextitem) != group):
+            shared(item.config).close()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -101,9 +120,9 @@ def private_kafka(run_directory: Path) -> Iterator["Kafka"]:
 
 
 @pytest.fixture(scope="session")
-def under_fire(run_directory: Path) -> Iterator["Fire"]:
+def under_fire(pytestconfig: pytest.Config, run_directory: Path) -> "Fire":
     """The whole system, to be killed at will. `pytest.mark.xdist_group("fire")` keeps its users on one worker."""
     from tests.support.fire import fire
 
-    with TemporaryDirectory(dir=run_directory) as mine, fire(Path(mine)) as system:
-        yield system
+    mine = shared(pytestconfig).enter_context(TemporaryDirectory(dir=run_directory))
+    return shared(pytestconfig).enter_context(fire(Path(mine)))

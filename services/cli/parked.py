@@ -8,19 +8,23 @@ from datetime import datetime
 from typing import Annotated, Final, TypeVar
 
 import asyncpg
+import httpx
 import msgspec
 import typer
 from rich.table import Table
 
-from events.topics import SERVICES
+from events.topics import SERVICES, service_of
 from services.cli.screen import Stop, out, run
-from services.cli.where import settings_for
+from services.cli.where import own_token, service_urls, settings_for
+from services.kernel.mend import mend
 from services.kernel.parking import Parked, ask_retry, drop, parked_list
+from services.kernel.sift import HOLE
 from services.kernel.store import Conn
 
 T = TypeVar("T")
 CONSUMING: Final = (*SERVICES, "projections")
-app: Final = typer.Typer(help="List, retry or drop facts that could not be applied.", no_args_is_help=True)
+_OWNER_S_MAX: Final = 30.0  # For one page of the owner's log.
+app: Final = typer.Typer(help="List, retry, mend or drop facts that could not be applied.", no_args_is_help=True)
 _Service = Annotated[str | None, typer.Option(help=f"Whose consumers: {', '.join(CONSUMING)}; by default all.")]
 
 
@@ -83,6 +87,46 @@ def retry(
         out.print(f"asked for {each}", markup=False)
     if not asked:
         raise Stop("nothing of that is parked")
+
+
+@app.command("mend")
+def mend_(
+    service: Annotated[str, typer.Option(help=f"Whose consumer: {', '.join(CONSUMING)}.")],
+    stream: Annotated[str | None, typer.Option(help="One stream; by default all that have a hole.")] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="OPENITEM_TOKEN", help="A token that may read the owner's log.")
+    ] = None,
+) -> None:
+    """Fill holes: fetch the facts that never came from the log of the service that published them.
+
+    The worker then applies them, and what waited behind them, in order. It begins within a second.
+
+    Examples:
+
+      openitem parked mend --service projections
+
+      openitem parked mend --service payment --stream invoice-7d0c0f5e-6a0b-4b1e-9a55-0c7d1f1e2a33
+    """
+    [name] = _services(service)
+    bearer = {"Authorization": f"Bearer {token or own_token('operator', 'admin')}"}
+
+    async def fill(conn: Conn) -> list[tuple[str, int]]:
+        filled = []
+        for parked in await parked_list(conn, None, stream):
+            if parked.code == HOLE:
+                owner = service_urls()[service_of(parked.topic)]
+                async with httpx.AsyncClient(base_url=owner, headers=bearer, timeout=_OWNER_S_MAX) as client:
+                    filled.append((parked.stream, await mend(conn, parked, client)))
+        return filled
+
+    try:
+        filled = run(_in(name, fill))
+    except httpx.HTTPError as error:
+        raise Stop(f"the owner's log cannot be read: {error}") from None
+    for each, facts in filled:
+        out.print(f"fetched {facts} facts of {each}", markup=False)
+    if not filled:
+        raise Stop("nothing of that has a hole")
 
 
 @app.command("drop")

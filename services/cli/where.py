@@ -57,6 +57,16 @@ def service_urls() -> dict[str, str]:
     }
 
 
+def own_token(sub: str, *roles: str) -> str:
+    """A token of the embedded stack's own issuer, for a command that works on that stack. Errors: Stop."""
+    from deploy.embedded.keys import mint  # Not installed in an image.
+
+    directory = state_dir()
+    if not (directory / "jwks.json").exists():
+        raise Stop("give a token with --token or OPENITEM_TOKEN: no embedded stack is here to mint one")
+    return mint(directory, sub, roles, "*")
+
+
 def _stack() -> dict[str, Any]:
     """What the running embedded stack says of itself; empty where none runs."""
     path = state_dir() / STACK

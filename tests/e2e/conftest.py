@@ -11,19 +11,20 @@ import pytest
 
 from tests.support import late_payments
 from tests.support.demo import Demo, demo
+from tests.support.groups import shared
 
 # Servers that the run shares hold other tests' books: a demonstration has its own.
-SHARED = ("OPENITEM_KAFKA", "OPENITEM_POSTGRES")
+SERVERS = ("OPENITEM_KAFKA", "OPENITEM_POSTGRES")
 
 
 @pytest.fixture(scope="session")
-def running(run_directory: Path) -> Iterator[Demo]:
+def running(pytestconfig: pytest.Config, run_directory: Path) -> Demo:
     """A running demonstration; `pytest.mark.xdist_group("demo")` keeps those who use it on one worker."""
-    kept = {name: os.environ.pop(name) for name in SHARED if name in os.environ}
     ledger = [f"--ledger={late_payments.LEDGER}"] if late_payments.LEDGER.exists() else ["--invoices=300"]
+    state = shared(pytestconfig).enter_context(TemporaryDirectory(dir=run_directory))
+    kept = {name: os.environ.pop(name) for name in SERVERS if name in os.environ}
     try:
-        with TemporaryDirectory(dir=run_directory) as state, demo(Path(state), *ledger) as started:
-            yield started
+        return shared(pytestconfig).enter_context(demo(Path(state), *ledger))
     finally:
         os.environ.update(kept)
 

@@ -19,7 +19,7 @@ from services.cli.importing.mapping import LedgerMapping, MappingInvalid, Record
 from services.cli.importing.send import NotAllowed, Report, ServiceAway, send
 from services.cli.importing.trial import Trial
 from services.cli.screen import Stop, err, out
-from services.cli.where import service_urls, state_dir
+from services.cli.where import own_token, service_urls
 
 SHOWN_ROWS: Final = 3  # Of each kind, in a dry run.
 SHOWN_PROBLEMS: Final = 20  # On the screen; the reject file has them all.
@@ -56,20 +56,12 @@ def import_command(
         if dry_run_:
             raise typer.Exit(1 if dry_run(opened, out) else 0)
         where = rejects or ledger.with_name(f"{ledger.stem.removesuffix('.rejects')}.rejects{ledger.suffix}")
-        report = run_import(opened, service_urls(), lambda: token or own_token(), err, where)
+        report = run_import(
+            opened, service_urls(), lambda: token or own_token("importer", "integration", "controller"), err, where
+        )
     except (OSError, MappingInvalid, NotRecognised, NotAllowed, ServiceAway) as error:
         raise Stop(str(error)) from None
     raise typer.Exit(1 if report.problems else 0)
-
-
-def own_token(state: Path | None = None) -> str:
-    """A token of the embedded stack's own issuer, for an import into that stack. Errors: Stop where there is none."""
-    from deploy.embedded.keys import mint  # Not installed in an image.
-
-    directory = state or state_dir()
-    if not (directory / "jwks.json").exists():
-        raise Stop("give a token with --token or OPENITEM_TOKEN: no embedded stack is here to mint one")
-    return mint(directory, "importer", ["integration", "controller"], "*")
 
 
 def open_ledger(path: Path, mapping_path: Path | None) -> Ledger:
