@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -54,6 +55,11 @@ class Program:
         assert ended.exit_code == status, ended.output
         return ended.stdout + (ended.stderr if status else "")
 
+    def ends(self, *arguments: str) -> int:
+        """Its exit status, whatever that is."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(CliRunner().invoke, app, arguments, env=self.environment).result(RUN_S_MAX).exit_code
+
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """The same as a process of its own."""
         environment = {**os.environ, **self.environment}
@@ -83,6 +89,10 @@ class TestTopics:
         admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": "1000"})])
         admin.close()
+        # A broker of KRaft answers for a change before it shows it.
+        deadline = time.monotonic() + RUN_S_MAX
+        while openitem.ends("topics", "verify") == 0:
+            assert time.monotonic() < deadline, "the change does not show"
         said = openitem.run("topics", "verify", status=1)
         assert f"topic {name} has retention.ms=1000 and must have -1" in said
 
