@@ -84,7 +84,7 @@ async def test_aging_is_what_the_books_say_on_any_day_as_known_at_any_time(
 
 
 def later(log: Sequence[Delivered], as_of: date) -> list[Delivered]:
-    """The facts that are effective after the day, of each stream up to its first that is not: a hole would be parked."""
+    """Facts effective after the day, of each stream up to its first that is not: a hole would be parked."""
     found: list[Delivered] = []
     held: set[str] = set()
     for known in log:
