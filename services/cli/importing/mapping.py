@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID, uuid5
 
 import msgspec
@@ -232,8 +232,3 @@ def _date(name: str, text: str, formats: Sequence[str]) -> date:
 def layouts() -> list[LedgerMapping]:
     """The layouts that are known without a mapping file."""
     return [read_mapping(path) for path in sorted((Path(__file__).parent / "layouts").glob("*.toml"))]
-
-
-def describe(mapping: LedgerMapping) -> dict[str, Any]:
-    """The mapping as a table for people: kind to the fields it fills."""
-    return {spec.kind: sorted(spec.fields) for spec in mapping.record}

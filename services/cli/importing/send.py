@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -49,9 +48,6 @@ class Report:
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-
-    def codes(self) -> Counter[tuple[str, str]]:
-        return Counter((problem.kind, problem.code) for problem in self.problems)
 
 
 Progress = Callable[[str, int], None]  # Kind, and how many more of its records are done.
