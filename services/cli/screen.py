@@ -41,7 +41,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def explained(error: Exception) -> str:
     """An error of a server or of the user's settings as one line."""
-    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return f"PostgreSQL: {error}"
     if isinstance(error, KafkaError):
         return f"Kafka: {error or type(error).__name__}"
@@ -53,6 +53,7 @@ EXPECTED: Final[tuple[type[Exception], ...]] = (
     Stop,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     KafkaError,
     OSError,
 )

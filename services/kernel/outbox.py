@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
+from services.kernel.transient import is_transient
+
 # Held by the leader; advisory locks count within one database, and so within one service.
 _LEADER: Final = 7_368_464
 # Held by whoever wants the leader to step aside for a while (`republish`): it ends with his session.
@@ -134,7 +136,9 @@ async def _end(session: Session) -> None:
     """End the session now, and with it the lock. A polite goodbye to a server that is away would wait for it."""
     try:
         await session.close(timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except Exception as error:
+        if not is_transient(error):
+            raise
         session.terminate()
 
 

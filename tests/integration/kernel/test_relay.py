@@ -20,6 +20,7 @@ from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.store import FactTooLarge, Store
 from services.kernel.topics import TopicPartitions, connect, create_topics
+from services.kernel.transient import is_transient
 from tests.support.facts import Record, account_fact, append, record, stream_of, topic_records
 from tests.support.flow import published, running, until
 
@@ -132,9 +133,10 @@ async def test_a_relay_whose_session_ended_can_take_nothing_and_another_leads(se
         await owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'zombie'")
         await owner.close()
         await until(heir.try_lead)
-        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError)):
+        # How the driver says that its session is gone depends on when it notices; a relay begins again at all of them.
+        with pytest.raises(Exception, check=is_transient):
             await zombie.take(10)
-        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError)):
+        with pytest.raises(Exception, check=is_transient):
             await zombie.acknowledge(2)
         assert [row["stream_version"] for row in await heir.take(10)] == [1, 2]
 
