@@ -51,8 +51,8 @@ e2e: setup ## customers' stories through all services
 test: setup ## every test there is
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-bench: setup ## how fast, on this machine: NAMES="append relay" SCALE=0.1 OUT=figures.md README=yes
-	$(BIN)/python -m tests.bench $(NAMES) $(SCALE) $(if $(OUT),--out $(OUT)) $(if $(README),--readme)
+bench: setup ## how fast, on this machine: NAMES="append relay" SCALE=0.1 GROWTH=yes OUT=figures.md README=yes
+	$(BIN)/python -m tests.bench $(NAMES) $(SCALE) $(if $(GROWTH),--growth) $(if $(OUT),--out $(OUT)) $(if $(README),--readme)
 
 chaos: setup ## faults under load, then the books are checked: ROUNDS=20 SEED=7
 	$(if $(ROUNDS),OPENITEM_CHAOS_ROUNDS=$(ROUNDS)) $(if $(SEED),OPENITEM_CHAOS_SEED=$(SEED)) $(BIN)/pytest tests/chaos

@@ -1,95 +1,83 @@
-"""Run benchmarks: `python -m tests.bench [NAME...] [SCALE] [--out FILE] [--readme]`."""
+"""Run benchmarks: `python -m tests.bench [NAME...] [SCALE] [--growth] [--out FILE] [--readme]`."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import platform
-import re
-import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import psutil
 import uvloop
 
-from tests.bench.bench import Missing, open_bench
-from tests.bench.figure import HEAD, Figure, table
+from tests.bench import growth
+from tests.bench.bench import Bench, Missing, open_bench
+from tests.bench.runs import FIGURES, ROOT, Run, keep, kept, put_into, run_of, section
 
-# Each is a module of this package with `async def measure(bench) -> list[Figure]`, or `report(bench)` for a text.
+# Each is a module of this package with `async def measure(bench) -> list[Figure]`.
 NAMES: Final = ("append", "imports", "relay", "consume", "project", "rebuild", "aging", "visible")
-EXTRA: Final = ("growth",)  # Takes as long as all others twenty times over: only when named.
-README: Final = Path(__file__).parents[2] / "README.md"
-_SECTION: Final = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 
 def main() -> int:
     args = _arguments()
-    texts: list[str] = []
-    figures: list[Figure] = []
+    sizes = [args.scale]
+    done: list[list[Run]] = []
     failed = False
-    with open_bench(args.scale) as bench:
+    with open_bench() as bench:
         for name in args.names:
-            module = importlib.import_module(f"tests.bench.{name}")
-            began = time.perf_counter()
-            _say(f"{name} ...")
+            if args.growth:
+                sizes = [growth.SIZES[name].first * times * args.scale for times in growth.TIMES]
             try:
-                if hasattr(module, "report"):
-                    texts.append(uvloop.run(module.report(bench)))
-                else:
-                    found = uvloop.run(module.measure(bench))
-                    figures += found
-                    _say(table([figure.cells() for figure in found], HEAD))
+                done.append([_measured(bench, name, scale) for scale in sizes])
             except Missing as missing:
                 _say(f"{name}: {missing}")
                 failed = True
-            _say(f"{name}: {time.perf_counter() - began:.0f} s")
-    told = "\n\n".join([_machine(args), table([f.cells() for f in figures], HEAD), *texts]) + "\n"
-    sys.stdout.write(told)
+    told = growth.section(done) if args.growth else section([run for runs in done for run in runs])
+    sys.stdout.write(f"{told}\n")
     if args.out:
-        args.out.write_text(told)
+        args.out.write_text(f"{told}\n")
     if args.readme:
-        README.write_text(_SECTION.sub(lambda found: f"{found[1]}{told}{found[2]}", README.read_text()))
+        for runs in done:
+            keep(runs, growth.KEPT if args.growth else FIGURES)
+        _tell()
     return int(failed)
+
+
+def _measured(bench: Bench, name: str, scale: float) -> Run:
+    _say(f"{name}, scale {scale:g} ...")
+    bench.scale = scale
+    began = time.perf_counter()
+    figures = uvloop.run(importlib.import_module(f"tests.bench.{name}").measure(bench))
+    run = run_of(name, scale, time.perf_counter() - began, figures)
+    _say(run.told())
+    return run
+
+
+def _tell() -> None:
+    """Everything that is kept, whenever it was measured, into README.md and the plot it shows."""
+    told = section([run for name in NAMES for run in kept(name, FIGURES)])
+    if grown := [runs for name in NAMES if (runs := kept(name, growth.KEPT))]:
+        growth.PLOT.write_text(growth.plot(grown))
+        told = f"{told}\n\n{growth.section(grown)}"
+    put_into(ROOT / "README.md", told)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="NAME or SCALE", help=f"of {', '.join([*NAMES, *EXTRA])}; 0.1")
+    parser.add_argument("words", nargs="*", metavar="NAME or SCALE", help=f"of {', '.join(NAMES)}; 0.1")
+    parser.add_argument("--growth", action="store_true", help="measure each at 1, 4 and 16 times a small size")
     parser.add_argument("--out", type=Path, help="write the table to this file, too")
-    parser.add_argument("--readme", action="store_true", help="put the table between the markers in README.md")
+    parser.add_argument(
+        "--readme", action="store_true", help="keep the figures in docs/figures and tell them in README.md"
+    )
     args = parser.parse_args()
     scales = [word for word in args.words if word.replace(".", "", 1).isdigit()]
     args.names = [word for word in args.words if word not in scales] or list(NAMES)
     args.scale = float(scales[-1]) if scales else 1.0
-    if unknown := [name for name in args.names if name not in (*NAMES, *EXTRA)]:
-        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join([*NAMES, *EXTRA])}")
+    if unknown := [name for name in args.names if name not in NAMES]:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(NAMES)}")
     return args
-
-
-def _machine(args: argparse.Namespace) -> str:
-    """Where, when and of what: a figure without these says nothing."""
-    commit = _answer("git", "describe", "--always", "--dirty") or "no git"
-    cpu = re.search(r"model name\s*:\s*(.+)", _read("/proc/cpuinfo"))
-    memory = psutil.virtual_memory().total / 1024**3
-    return (
-        f"`make bench` ({' '.join(args.names)}; scale {args.scale:g}) on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit"
-        f" {commit}: {psutil.cpu_count()} cores ({cpu[1] if cpu else platform.machine()}), {memory:.0f} GB,"
-        f" {platform.system()} {platform.release()}, Python {platform.python_version()}; "
-        f" load {psutil.getloadavg()[0]:.1f} at the end."
-    )
-
-
-def _answer(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=README.parent)
-    return done.stdout.strip()
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text() if Path(path).exists() else ""
 
 
 def _say(text: str) -> None:

@@ -31,9 +31,9 @@ class Bench:
     `scale` multiplies the amount of data; 1 is what the figures are asked for.
     """
 
-    def __init__(self, directory: Path, stack: ExitStack, scale: float) -> None:
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
         self.directory = directory
-        self.scale = scale
+        self.scale = 1.0
         self._stack = stack
 
     @cached_property
@@ -68,12 +68,12 @@ class Bench:
 
 
 @contextmanager
-def open_bench(scale: float) -> Iterator[Bench]:
+def open_bench() -> Iterator[Bench]:
     """A bench whose servers and files are gone afterwards. As a worker does, it has Python collect garbage rarely."""
     with tempfile.TemporaryDirectory(prefix="openitem-bench-") as directory, ExitStack() as stack:
         os.chmod(directory, 0o755)  # A server that will not run as root has to get through.
         gc.set_threshold(100_000, 50, 100)
-        yield Bench(Path(directory), stack, scale)
+        yield Bench(Path(directory), stack)
 
 
 async def crowd(clients: int, each: int, act: Callable[[int], Awaitable[object]]) -> float:

@@ -1,65 +1,134 @@
-"""What each costs as the data grows: a table and a plot. `python -m tests.bench growth [SCALE]`."""
+"""What each figure costs as the data grows: the same benchmarks at three sizes, a table and a plot."""
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from typing import Final
+from io import StringIO
+from typing import Any, Final, NamedTuple
 
-from tests.bench.bench import Bench, Missing
+from tests.bench import aging, append, consume, imports, project, relay, visible
+from tests.bench.bench import Missing
 from tests.bench.figure import Figure, number, table
+from tests.bench.runs import FIGURES, ROOT, Run
 
 TIMES: Final = (1, 4, 16)
-PLOT: Final = Path(__file__).parents[2] / "docs" / "growth.svg"
-# 16 times this share is 0.8 of what the figures are asked for: aging needs 40 GB of disk for the whole of it.
-_FIRST: Final = 0.05
-_NAMES: Final = ("append", "imports", "relay", "consume", "project", "rebuild", "aging")
+KEPT: Final = FIGURES / "growth"
+PLOT: Final = ROOT / "docs" / "growth.svg"
+_COLUMNS: Final = 4
+_INK: Final = "#1f2937"
+_LINE: Final = "#1d4ed8"
+_WANTED: Final = "#b45309"
 
 
-async def report(bench: Bench) -> str:
-    """Every figure at each size, and how the largest compares to the smallest. Writes the plot. Errors: Missing."""
-    whole, found = bench.scale, dict[str, dict[int, Figure]]()
-    for times in TIMES:
-        bench.scale = whole * _FIRST * times
-        for name in _NAMES:
-            for figure in await importlib.import_module(f"tests.bench.{name}").measure(bench):
-                # The same figure beside several limits is one line here.
-                found.setdefault(figure.name, {}).setdefault(times, figure)
-    bench.scale = whole
-    PLOT.write_text(plot(found))
+class Size(NamedTuple):
+    """The scale of the smallest run, and what that is. The largest has sixteen times as much and must be bearable."""
+
+    first: float
+    whole: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{round(self.first * self.whole):,} {self.what}"
+
+
+SIZES: Final = {
+    "append": Size(0.25, append.PAST, "facts in the store"),
+    "imports": Size(0.0625, imports.INVOICES, "invoices in the file"),
+    "relay": Size(0.125, relay.FACTS, "facts in the outbox"),
+    "consume": Size(0.125, consume.FACTS, "facts in the topic"),
+    "project": Size(0.0625, project.INVOICES, "invoices, 5.5 facts each"),
+    "rebuild": Size(0.0625, project.INVOICES, "invoices, 5.5 facts each"),
+    "aging": Size(0.02, aging.SETTLED, "past invoices, a tenth as many open"),
+    "visible": Size(0.0625, visible.INVOICES, "invoices in the books"),
+}
+
+
+class Line(NamedTuple):
+    """One figure at each of `TIMES`."""
+
+    data: str
+    figures: list[Figure]
+
+    @property
+    def grown(self) -> float:
+        """The largest beside the smallest."""
+        return self.figures[-1].ours / self.figures[0].ours
+
+
+def lines(grown: list[list[Run]]) -> list[Line]:
+    """What was asked for, by name, of every benchmark that was run at each size, in the order of `TIMES`."""
+    found: list[Line] = []
+    for runs in grown:
+        # The same figure beside several limits is one line here.
+        sizes = [{figure.name: figure for figure in reversed(run.figures) if figure.wanted} for run in runs]
+        names = [figure.name for figure in runs[0].figures if figure.wanted]
+        found += [Line(str(SIZES[runs[0].name]), [by[name] for by in sizes]) for name in dict.fromkeys(names)]
+    return found
+
+
+def section(grown: list[list[Run]]) -> str:
+    """The table, and where and when each row was measured."""
     rows = [
-        [name, *(f"{number(by[t].ours)} {by[t].unit}" for t in TIMES), f"{by[TIMES[-1]].ours / by[TIMES[0]].ours:.2f}"]
-        for name, by in found.items()
+        [line.figures[0].name, line.data, *(f"{number(f.ours)} {f.unit}" for f in line.figures), f"{line.grown:.2f}"]
+        for line in lines(grown)
     ]
-    head = ["as data grows", *(f"{times} x" for times in TIMES), f"{TIMES[-1]} x beside {TIMES[0]} x"]
-    return f"{table(rows, head)}\n\n![Figures as data grows]({PLOT.relative_to(Path(__file__).parents[2])})"
+    head = ["as data grows", "1 x is", *(f"{times} x" for times in TIMES), f"{TIMES[-1]} x beside {TIMES[0]} x"]
+    measured = [
+        f"- `{runs[0].name}: {runs[0].at} UTC, commit {runs[0].commit}, {sum(run.took_s for run in runs):.0f} s`"
+        for runs in grown
+    ]
+    image = f"![What each costs as data grows]({PLOT.relative_to(ROOT)})"
+    return "\n\n".join([image, table(rows, head), "\n".join(measured)])
 
 
-def plot(found: dict[str, dict[int, Figure]]) -> str:
-    """The figures relative to their first, as SVG: rates in one panel, times in the other. Errors: Missing."""
+def plot(grown: list[list[Run]]) -> str:
+    """A small panel for each figure, as SVG; the same figures give the same file. Errors: Missing."""
     try:
         import matplotlib as mpl
     except ImportError:
         raise Missing("matplotlib is not installed: make lock, make setup") from None
     mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "openitem"  # The same figures give the same file.
-    from io import StringIO
+    ink = dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK)
+    # Text stays text; the ground is its own, so that it reads the same on a dark page.
+    style: dict[Any, Any] = {"svg.hashsalt": "openitem", "svg.fonttype": "none", "font.size": 8, **ink}
+    with mpl.rc_context(style | {"figure.facecolor": "#ffffff", "axes.facecolor": "#ffffff"}):
+        return _drawn(lines(grown))
 
+
+def _drawn(found: list[Line]) -> str:
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import FuncFormatter, NullLocator
 
-    panels, axes = plt.subplots(1, 2, figsize=(11, 5), sharex=True)
-    for axis, title in zip(axes, ("rate, the first is 1 (more is better)", "time, the first is 1"), strict=True):
-        axis.set(title=title, xscale="log", xlabel="data", yscale="log")
+    height = -(-len(found) // _COLUMNS)
+    whole, axes = plt.subplots(height, _COLUMNS, figsize=(12, 2.1 * height), squeeze=False)
+    for axis, line in zip(axes.flat, found, strict=False):
+        first = line.figures[0]
+        values = [figure.ours for figure in line.figures]
+        axis.plot(TIMES, values, marker="o", color=_LINE)
+        axis.set_xscale("log")
         axis.set_xticks(TIMES, [f"{times} x" for times in TIMES])
-        axis.grid(visible=True, which="both", alpha=0.3)
-    for name, by in found.items():
-        first = by[TIMES[0]]
-        axis = axes[0] if first.unit.endswith("/s") else axes[1]
-        axis.plot(TIMES, [by[times].ours / first.ours for times in TIMES], marker="o", label=name)
-    for axis in axes:
-        axis.legend(fontsize=6)
-    panels.tight_layout()
+        axis.xaxis.set_minor_locator(NullLocator())
+        wanted = first.wanted
+        if wanted is not None and not wanted.of_ratio:
+            axis.axhline(wanted.value, color=_WANTED, linestyle="--", linewidth=1)
+            values.append(wanted.value)
+        axis.set_ylim(0, max(values) * 1.15)  # From nothing, so that a small change looks small.
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value) if value else "0"))
+        axis.set_title(_folded(first.name), fontsize=8, loc="left")
+        axis.set_ylabel(first.unit)
+        axis.grid(visible=True, alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in list(axes.flat)[len(found) :]:
+        axis.set_visible(False)
+    whole.tight_layout()
     drawn = StringIO()
-    panels.savefig(drawn, format="svg", metadata={"Date": None})
-    plt.close(panels)
+    whole.savefig(drawn, format="svg", metadata={"Date": None})
+    plt.close(whole)
     return drawn.getvalue()
+
+
+def _folded(title: str, width: int = 38) -> str:
+    """A long title over two lines."""
+    if len(title) <= width:
+        return title
+    at = title.rfind(" ", 0, width)
+    return f"{title[:at]}\n{title[at + 1 :]}"

@@ -23,6 +23,7 @@ from tests.bench.ledger import CURRENCY, Ledger
 
 RATE: Final = 300  # Commands a second, over the four services.
 SECONDS: Final = 30
+INVOICES: Final = 32_000  # In the books before.
 LOOKED_AT: Final = 10  # One command in so many is waited for in a report: more would measure the reports.
 _ACCOUNTS: Final = 3_000
 _WAIT_S: Final = 10
