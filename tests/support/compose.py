@@ -11,6 +11,14 @@ import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FILE: Final = ROOT / "docker-compose.yml"
+# What has no default.
+GIVEN: Final = {
+    "POSTGRES_PASSWORD": "p4ssw0rd",
+    "GRAFANA_PASSWORD": "g4ssw0rd",
+    "OPENITEM_JWKS": "https://id.example.com/keys",
+    "OPENITEM_ISSUER": "https://id.example.com",
+    "ALERT_WEBHOOK_FILE": "/etc/openitem/webhook",
+}
 _VARIABLE: Final = re.compile(r"\$\{(?P<name>[A-Z0-9_]+)(?P<mode>:-|:\?)?(?P<rest>[^}]*)\}")
 
 

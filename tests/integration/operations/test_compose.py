@@ -17,15 +17,8 @@ from services.cli.where import service_urls
 from services.kernel.middleware import PUBLIC
 from services.kernel.settings import HTTP_PORTS, WORKER_PORTS, Settings
 from services.reporting.settings import ReportingSettings
-from tests.support.compose import ROOT, Unset, compose, env_file, mounts, variables
+from tests.support.compose import GIVEN, ROOT, Unset, compose, env_file, mounts, variables
 
-GIVEN = {
-    "POSTGRES_PASSWORD": "p4ssw0rd",
-    "GRAFANA_PASSWORD": "g4ssw0rd",
-    "OPENITEM_JWKS": "https://id.example.com/keys",
-    "OPENITEM_ISSUER": "https://id.example.com",
-    "ALERT_WEBHOOK_FILE": "/etc/openitem/webhook",
-}
 CLUSTER = env_file(ROOT / "deploy/compose/cluster.env")
 APPS = {f"{service}-app": port for service, port in HTTP_PORTS.items()}
 WORKERS = {f"{service}-worker": port for service, port in WORKER_PORTS.items()}
@@ -108,11 +101,23 @@ def test_a_process_accepts_what_it_is_given(document: dict[str, Any], monkeypatc
     for name in [*APPS, *WORKERS]:
         with monkeypatch.context() as patch:
             for variable, value in document["services"][name]["environment"].items():
-                patch.setenv(variable, str(value))
+                patch.setenv(variable, str("" if value is None else value))
             service = name.rsplit("-", 1)[0]
             settings = (ReportingSettings if service == "reporting" else Settings)(service=service)  # type: ignore[call-arg]
             assert settings.kafka == "kafka:9092"
             assert settings.database_url.startswith("postgresql://openitem:p4ssw0rd@postgres:5432/openitem_")
+
+
+def test_traces_are_off_and_go_where_they_are_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = {"OPENITEM_TRACES": "http://collector:4318/v1/traces", "OPENITEM_TRACES_RATIO": "0.1"}
+    for environment, expected in ((GIVEN, ("", 1.0)), (GIVEN | collector, (collector["OPENITEM_TRACES"], 0.1))):
+        services = compose(environment)["services"]
+        for name in [*APPS, *WORKERS]:
+            with monkeypatch.context() as patch:
+                for variable, value in services[name]["environment"].items():
+                    patch.setenv(variable, str("" if value is None else value))
+                settings = Settings(service="invoice")  # type: ignore[call-arg]
+            assert (settings.traces, settings.traces_ratio) == expected, name
 
 
 def test_every_mounted_file_exists(document: dict[str, Any]) -> None:
