@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import asyncpg
 import msgspec
 
-from services.contact.domain.card_numbers import scrub
+from services.kernel.card_numbers import scrub
 from services.kernel.errors import Unknown
 from services.kernel.meta import Branches
 from services.kernel.store import Conn, Pool

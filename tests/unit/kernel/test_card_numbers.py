@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
-from services.contact.domain.card_numbers import CODE_REMOVED, REMOVED, luhn, scrub
+from services.kernel.card_numbers import CODE_REMOVED, REMOVED, holds_card_number, luhn, scrub
 
 # The card brands' own test numbers.
 NUMBERS = [
@@ -39,6 +39,27 @@ def test_every_brand_goes_however_it_is_written(number: str) -> None:
         "\n".join(grouped),
     ):
         assert scrub(f"card {written}, thanks") == f"card {REMOVED}, thanks"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *NUMBERS,
+        "4111-1111-1111-1111",
+        "card 5555555555554444 exp 12/27",
+        "1234 4111 1111 1111 1111",  # After the number of an order.
+        "6304000000000000000",
+    ],
+)
+def test_a_card_number_is_seen(text: str) -> None:
+    assert holds_card_number(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1001", "4111111111111112", "CHK 20250411-77", "123456789012", "99999999999999999999999"]
+)
+def test_what_is_none_is_let_through(text: str) -> None:
+    assert not holds_card_number(text)
 
 
 def test_amex_goes_in_its_own_groups() -> None:
