@@ -27,6 +27,7 @@ from services.kernel.problem import add_problem_handlers
 from services.kernel.request import CommandAnswer, answer, cause_of, meta_of, store_of, wait_of
 from services.kernel.settings import Settings
 from services.kernel.store import Index, Store, open_pool
+from services.kernel.transient import TRANSIENT
 from services.roles import ROLES
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
 
 
 log = structlog.stdlib.get_logger(__name__)
+_UNREACHABLE: Final[tuple[type[Exception], ...]] = (*TRANSIENT, asyncpg.PostgresError)
 _STATEMENT_S_MAX: Final = 30.0  # Of one statement: the server may be gone without having said so.
 
 
@@ -67,7 +69,7 @@ def create_app(
         url = settings.database_url
         try:
             pool = await open_pool(url, size_max=settings.pool_max, statement_s_max=_STATEMENT_S_MAX)
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        except _UNREACHABLE as error:
             where = urlsplit(url)  # Without the password that may stand in it.
             log.error("database_unreachable", host=where.hostname, port=where.port, name=where.path, error=str(error))
             raise

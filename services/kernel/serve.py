@@ -7,16 +7,17 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
-import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
 
 from services.kernel.jwks import key_source
 from services.kernel.logs import configure_logs
 from services.kernel.settings import Settings
 from services.kernel.tracing import TracesUnavailable, configure_traces
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 S = TypeVar("S", bound=Settings)
 _GRACE_S: Final = 20  # For requests under way when told to stop; an import batch takes far less.
@@ -90,6 +91,8 @@ def serve(build: Callable[[S], FastAPI], service: str, kind: type[S] | None = No
         sock = listen(settings.host, settings.http_port)
     except PortBusy as error:
         _end(EXIT_PORT, f"{service}: {error}")
+    import uvicorn  # Here, because workers read their settings by this module too, and serve nothing.
+
     with closing(sock):
         config = uvicorn.Config(
             build(settings),

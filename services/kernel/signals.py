@@ -8,10 +8,13 @@ from typing import Any, Final
 import faust
 import msgspec
 import structlog
+from faust.exceptions import ProducerSendError
 from prometheus_client import Counter
 
 from services.kernel import topics
 from services.kernel.delivery import Running, Signal, SignalHandler
+from services.kernel.errors import Transient
+from services.kernel.membership import KAFKA_AWAY
 from services.kernel.settings import Settings
 
 SIGNALS: Final = Counter(
@@ -19,6 +22,12 @@ SIGNALS: Final = Counter(
     "Signals by what became of them. `failed` is no loss: the row that drives it is looked at again when it is due.",
     ["service", "kind", "outcome"],
 )
+
+
+class SignalNotSent(Transient):
+    """Nobody was told to look. The row that is due stays, and the timer sees it again."""
+
+
 _BODY: Final = msgspec.json.Decoder(dict[str, Any])
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,9 +50,12 @@ class Signals:
         app.agent(self._topic, name=f"{settings.service}.signals")(self._listen)
 
     async def send(self, signal: Signal) -> None:
-        """Give a signal to whichever worker has its key."""
+        """Give a signal to whichever worker has its key. Errors: SignalNotSent, a transient: Kafka is away."""
         value = msgspec.json.encode({"kind": signal.kind, "key": signal.key, "body": signal.body})
-        await self._topic.send(key=signal.key.encode(), value=value)
+        try:
+            await self._topic.send(key=signal.key.encode(), value=value)
+        except (ProducerSendError, *KAFKA_AWAY) as error:
+            raise SignalNotSent(repr(error)) from error
 
     async def _listen(self, stream: faust.StreamT[bytes]) -> None:
         values: AsyncIterator[bytes] = stream.__aiter__()
