@@ -59,7 +59,7 @@ async def _beside_items(conn: Conn, commands: Sequence[Command]) -> Sequence[Com
 
     Looked up whatever the branch: streams and claims are not hidden, and no more is told than that the id is taken.
     """
-    issuing = [str(c.invoice_id) for c in commands if isinstance(c, IssueInvoice)]
+    issuing = [msgspec.to_builtins(c.invoice_id) for c in commands if isinstance(c, IssueInvoice)]
     releasing = [invoice_stream(c.release_id) for c in commands if isinstance(c, ReleaseRetainage)]
     if not issuing and not releasing:
         return commands

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import asyncpg
@@ -21,6 +23,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from services.kernel.auth import Caller, allow, caller_of
+from services.kernel.batches import Batch, batches_of, one_ahead
 from services.kernel.bulk_docs import ANSWERS, CSV, NDJSON, describe, request_body
 from services.kernel.commands import Domain, Outcome, carry_out_many
 from services.kernel.duplex import Inflow, Lines
@@ -128,28 +131,24 @@ class Import(Generic[R, C]):
         self._store = store
         self._meta = meta
         self._wait_s = meta.wait_s  # What is left of the caller's patience, for the whole file.
-        self._numbers: list[int] = []
-        self._commands: list[C] = []
-        self._rows = self._landed = self._on_record = self._rejected = self._facts = 0
+        self._done = 0  # The number of the last row that is done.
+        self._landed = self._on_record = self._rejected = self._facts = 0
 
-    async def run(self, rows: AsyncIterator[Row | Rejected]) -> AsyncIterator[Line]:
-        """What becomes of every row, then the summary.
+    async def run(self, rows: AsyncIterator[Iterable[Row | Rejected]]) -> AsyncIterator[Line]:
+        """What becomes of every row, in order, then the summary.
 
         Holds   no row is half done. After `Failed`, the rows before the one it names are done and none after it is.
         """
         failed: Failed | None = None
         try:
-            async for row in rows:
-                if rejected := self._take(row):
-                    yield rejected
-                if len(self._commands) == self._kind.batch_max:
-                    for line in await self._land():
+            async with aclosing(one_ahead(batches_of(rows, self._command, self._kind.batch_max))) as batches:
+                async for batch in batches:
+                    for line in await self._land(batch):
                         yield line
-                    yield Progress(**self._figures())
-            for line in await self._land():
-                yield line
+                    if batch.full:
+                        yield Progress(**self._figures())
         except ClientDisconnect:
-            log.info("import_abandoned", kind=self._kind.name, rows=self._rows)
+            log.info("import_abandoned", kind=self._kind.name, rows=self._done)
             return
         except Refused as refusal:  # The whole batch: it stayed busy, or row-level security let none of it in.
             failed = self._failed(refusal.code, refusal.message)
@@ -163,24 +162,16 @@ class Import(Generic[R, C]):
         if failed is not None:
             yield failed
 
-    def _take(self, row: Row | Rejected) -> Rejected | None:
-        """Add the row's command to the batch, or say why it has none."""
-        if isinstance(row, Row):
-            self._rows += 1
-            value = typed(row, self._kind.row)
-            if not isinstance(value, Rejected):
-                try:
-                    self._check_branch(value)
-                    self._commands.append(self._kind.command_of(value, self._meta.actor))
-                    self._numbers.append(row.number)
-                    return None
-                except Refused as refusal:
-                    value = _rejected(row.number, refusal)
-            row = value
-        elif row.row:
-            self._rows += 1
-        self._rejected += 1
-        return row
+    def _command(self, row: Row) -> C | Rejected:
+        """The row's command, or why it has none."""
+        value = typed(row, self._kind.row)
+        if isinstance(value, Rejected):
+            return value
+        try:
+            self._check_branch(value)
+            return self._kind.command_of(value, self._meta.actor)
+        except Refused as refusal:
+            return _rejected(row.number, refusal)
 
     def _check_branch(self, row: msgspec.Struct) -> None:
         """Before anything is looked up: whether it exists in a branch that is not the caller's, he is not told."""
@@ -188,16 +179,14 @@ class Import(Generic[R, C]):
         if branch is not None and branch not in self._meta.branches:
             raise Forbidden("not in your branches", field="branch", branch=branch)
 
-    async def _land(self) -> list[Rejected]:
-        """Carry out the batch; answers the rows that were refused. Errors: Busy and the transients, after retries."""
-        if not self._commands:
-            return []
+    async def _land(self, batch: Batch[C]) -> list[Rejected]:
+        """Carry out a batch; answers the rows that did not land. Errors: Busy and the transients, after retries."""
         try:
-            outcomes = await self._carry_out(self._commands)
+            outcomes = await self._carry_out(batch.commands) if batch.commands else []
         except asyncpg.DataError:  # A value in one of them that Postgres cannot hold: only that row is bad.
-            outcomes = [await self._alone(command) for command in self._commands]
-        rejected: list[Rejected] = []
-        for number, outcome in zip(self._numbers, outcomes, strict=True):
+            outcomes = [await self._alone(command) for command in batch.commands]
+        rejected = list(batch.rejected)
+        for number, outcome in zip(batch.numbers, outcomes, strict=True):
             if outcome.refused is not None:
                 rejected.append(_rejected(number, outcome.refused))
             elif outcome.facts:
@@ -205,9 +194,9 @@ class Import(Generic[R, C]):
                 self._facts += outcome.facts
             else:
                 self._on_record += 1
+        self._done = batch.last or self._done
         self._rejected += len(rejected)
-        self._numbers, self._commands = [], []
-        return rejected
+        return sorted(rejected, key=_number)
 
     async def _alone(self, command: C) -> Outcome:
         try:
@@ -235,12 +224,11 @@ class Import(Generic[R, C]):
             return outcomes
 
     def _failed(self, code: str, message: str) -> Failed:
-        return Failed(row=self._numbers[0] if self._numbers else self._rows + 1, code=code, message=message)
+        return Failed(row=self._done + 1, code=code, message=message)
 
     def _figures(self) -> dict[str, int]:
-        done = self._landed + self._on_record + self._rejected
         return {
-            "rows": done,
+            "rows": self._landed + self._on_record + self._rejected,
             "landed": self._landed,
             "on_record": self._on_record,
             "rejected": self._rejected,
@@ -261,3 +249,4 @@ async def _encoded(lines: AsyncIterator[Line], inflow: Inflow) -> AsyncIterator[
 
 _RETRIED: Final[tuple[type[Exception], ...]] = (Busy, *TRANSIENT)
 _ENCODER: Final = msgspec.json.Encoder()
+_number: Final = attrgetter("row")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -45,12 +46,17 @@ def money(amount: str, currency: str, field: str = "amount") -> Money:
     """
     if not _PLAIN.fullmatch(amount):
         raise AmountInvalid("write it as a plain decimal, such as 1204.50", field=field)
-    if not _CURRENCY.fullmatch(currency):
+    if not _is_currency(currency):
         raise AmountInvalid("the currency is a code of three capital letters, such as USD", field="currency")
     try:
         return Money.parse(amount, currency)
     except NotMoney as error:
         raise AmountInvalid(str(error), field=field) from None
+
+
+@lru_cache(maxsize=256)
+def _is_currency(text: str) -> bool:
+    return _CURRENCY.fullmatch(text) is not None
 
 
 def amount_text(value: Money) -> str:

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -40,27 +40,26 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Reader(Protocol):
-    """Takes bytes as they come, gives rows. After a `Rejected` of row 0 it gives nothing more."""
+    """Takes bytes as they come, gives rows. `refused` after a `Rejected` of row 0: it gives nothing more."""
+
+    refused: bool
 
     def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[Row | Rejected]: ...
 
 
-async def rows_of(reader: Reader, body: AsyncIterable[bytes]) -> AsyncIterator[Row | Rejected]:
-    """Every row of `body` in order. Where the header will not do, the rest is not read."""
-    header_refused = False
+async def rows_of(reader: Reader, body: AsyncIterable[bytes]) -> AsyncIterator[Iterator[Row | Rejected]]:
+    """Every row of `body` in order, a chunk's at a time. Where the header will not do, the rest is not read."""
     async for chunk in body:
-        for row in reader.feed(chunk):
-            yield row
-            if isinstance(row, Rejected) and row.row == 0:
-                header_refused = True
-        if header_refused:
+        yield reader.feed(chunk)
+        if reader.refused:
             return
-    for row in reader.feed(b"", final=True):
-        yield row
+    yield reader.feed(b"", final=True)
 
 
 class JsonRows:
     """NDJSON: one object per line. Empty lines are passed over, and counted."""
+
+    refused = False  # There is no header.
 
     def __init__(self, row: type[msgspec.Struct], row_bytes_max: int = ROW_BYTES_MAX) -> None:
         self._fields = {field.encode_name for field in msgspec.structs.fields(row)}
@@ -137,16 +136,25 @@ class CsvRows:
         self._skipping = False  # In a line that is too long; what came of it is dropped.
         self._lines: deque[str | None] = deque()  # Complete lines not read yet; None for one that was too long.
         self._header: list[str] | None = None
-        self._refused = False
+        self.refused = False
         self._number = 0
 
     def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[Row | Rejected]:
-        if self._refused:
+        if self.refused:
             return
         self._split(self._decoder.decode(chunk, final), final=final)
-        while self._lines and (found := self._next(final=final)) is not None:
+        while self._lines:
+            line = self._lines[0]
+            if self._header is not None and line is not None and '"' not in line:
+                # Nearly every line of nearly every file, in a third of the time that a csv.reader of its own takes.
+                self._lines.popleft()
+                yield from self._read([line], line.split(","))
+                continue
+            found = self._next(final=final)
+            if found is None:
+                break
             yield from found
-            if self._refused:
+            if self.refused:
                 return
         if final and self._header is None:
             yield self._refuse("header_malformed", "there is no header line")
@@ -157,12 +165,12 @@ class CsvRows:
         if final and (self._rest or self._skipping):
             lines, self._rest = [*lines, self._rest], ""
         for line in lines:
-            self._lines.append(None if self._skipping or len(line) > self._max else f"{line}\n")
+            self._lines.append(None if self._skipping or len(line) > self._max else line)
             self._skipping = False
         if len(self._rest) > self._max:
             self._skipping, self._rest = True, ""
 
-    def _next(self, *, final: bool) -> list[Row | Rejected] | None:
+    def _next(self, *, final: bool) -> Sequence[Row | Rejected] | None:
         """What the next record comes to: at most one row. None: its end has not come yet."""
         taken: list[str] = []
         try:
@@ -175,7 +183,11 @@ class CsvRows:
             if not taken:
                 self._lines.popleft()  # The one that was too long by itself.
             return [self._malformed(str(error) or "a quote is not closed, or the row is too long")]
-        for line in taken:
+        return self._read(taken, cells)
+
+    def _read(self, lines: Sequence[str], cells: Sequence[str]) -> Sequence[Row | Rejected]:
+        """What the cells come to, which were read from `lines`."""
+        for line in lines:
             if "\x00" in line or not (line.isascii() or _SURROGATE.search(line) is None):
                 return [self._malformed("not UTF-8 text; save the file as CSV UTF-8")]
         if self._header is None:
@@ -186,7 +198,10 @@ class CsvRows:
         if len(cells) != len(self._header):
             message = f"{len(cells)} cells where the header has {len(self._header)}"
             return [Rejected(row=self._number, code="row_malformed", message=message)]
-        return [Row(self._number, {name: cell for name, cell in zip(self._header, cells, strict=True) if cell})]
+        values: dict[str, object] = dict(zip(self._header, cells, strict=True))
+        if "" in cells:
+            values = {name: cell for name, cell in values.items() if cell}
+        return [Row(self._number, values)]
 
     def _record(self, taken: list[str], *, final: bool) -> Iterator[str]:
         """Lines for one record, moved to `taken` as they are asked for."""
@@ -197,12 +212,12 @@ class CsvRows:
                     return
                 raise _NeedMore
             line = self._lines[0]
-            if line is None or len(taken) == _LINES_MAX or (taken and size + len(line) > self._max):
+            if line is None or len(taken) == _LINES_MAX or (taken and size + len(line) >= self._max):
                 raise _Endless
             self._lines.popleft()
             taken.append(line)
-            size += len(line)
-            yield line
+            size += len(line) + 1
+            yield f"{line}\n"
 
     def _read_header(self, names: list[str]) -> list[Row | Rejected]:
         problems: list[Row | Rejected] = []
@@ -218,7 +233,7 @@ class CsvRows:
         return problems
 
     def _refuse(self, code: str, message: str, field: str | None = None) -> Rejected:
-        self._refused = True
+        self.refused = True
         return Rejected(row=0, field=field, code=code, message=message)
 
     def _malformed(self, message: str) -> Rejected:

@@ -188,10 +188,11 @@ def issue(command: IssueInvoice, states: States) -> list[Fact]:
     due_on = ledger_day(command.due_on or due_by_terms(issued_on, account.terms_days), "due_on")
     if due_on < command.issued_on:
         raise DueBeforeIssued(f"issued on {command.issued_on}, due on {due_on}", field="due_on")
-    if is_held(release_id(command.invoice_id), command.holders, states):
-        raise InvoiceIdTaken("a release of retainage has the id", field="invoice_id")
-    if is_held(invoice_number(command.branch, command.number), command.holders, states):
-        raise InvoiceNumberTaken(f"{command.branch} has an invoice {command.number} already", field="number")
+    if command.holders:  # Seldom: most ids and numbers are new.
+        if is_held(release_id(command.invoice_id), command.holders, states):
+            raise InvoiceIdTaken("a release of retainage has the id", field="invoice_id")
+        if is_held(invoice_number(command.branch, command.number), command.holders, states):
+            raise InvoiceNumberTaken(f"{command.branch} has an invoice {command.number} already", field="number")
     item = Item(
         item_id=command.invoice_id,
         invoice_id=command.invoice_id,
@@ -262,7 +263,7 @@ def same_currency(amount: Money, invoice: Invoice) -> None:
 
 
 def _check_amounts(command: IssueInvoice, currency: str) -> None:
-    if any(amount.currency != currency for amount in (command.total, command.tax, command.retainage)):
+    if not command.total.currency == command.tax.currency == command.retainage.currency == currency:
         raise CurrencyNotAccounts(f"the account's currency is {currency}", field="currency")
     total = command.total.minor
     if total <= 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -77,27 +76,24 @@ class Invoice(msgspec.Struct, frozen=True):
 State: TypeAlias = Absent | Branch | Account | Job | Invoice
 States: TypeAlias = Mapping[str, State]
 ABSENT = Absent()
-# Of one thing a command asks for the name several times; writing a UUID out was a tenth of an import's time.
-_NAMES_MAX: Final = 8_192
+# Writes a UUID out in a quarter of the time that `str` takes, which was a tenth of an import's.
+_text: Final = msgspec.to_builtins
 
 
 def branch_stream(code: str) -> str:
     return f"branch-{code}"
 
 
-@lru_cache(maxsize=_NAMES_MAX)
 def account_stream(account_id: UUID) -> str:
-    return f"account-{account_id}"
+    return f"account-{_text(account_id)}"
 
 
-@lru_cache(maxsize=_NAMES_MAX)
 def job_stream(job_id: UUID) -> str:
-    return f"job-{job_id}"
+    return f"job-{_text(job_id)}"
 
 
-@lru_cache(maxsize=_NAMES_MAX)
 def invoice_stream(invoice_id: UUID) -> str:
-    return f"invoice-{invoice_id}"
+    return f"invoice-{_text(invoice_id)}"
 
 
 def evolve(state: State, fact: Fact) -> State:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -131,15 +130,13 @@ class MirroredItem(msgspec.Struct, frozen=True, kw_only=True):
 
 State: TypeAlias = Absent | Receipt | MirroredItem
 ABSENT: Final = Absent()
-# Of one thing a command asks for the name several times; writing a UUID out was a tenth of an import's time.
-_NAMES_MAX: Final = 8_192
+# Writes a UUID out in a quarter of the time that `str` takes, which was a tenth of an import's.
+_text: Final = msgspec.to_builtins
 
 
-@lru_cache(maxsize=_NAMES_MAX)
 def receipt_stream(receipt_id: UUID) -> str:
-    return f"receipt-{receipt_id}"
+    return f"receipt-{_text(receipt_id)}"
 
 
-@lru_cache(maxsize=_NAMES_MAX)
 def item_stream(item_id: UUID) -> str:
-    return f"item-{item_id}"
+    return f"item-{_text(item_id)}"

@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -126,11 +127,14 @@ class TestCsv:
             max_size=8,
         ),
         st.integers(1, 50),
+        st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     )
-    def test_what_the_csv_module_writes_is_read_back(self, lines: list[dict[str, str]], chunk: int) -> None:
+    def test_what_the_csv_module_writes_is_read_back(
+        self, lines: list[dict[str, str]], chunk: int, quoting: Literal[0, 1]
+    ) -> None:
         lines = [line for line in lines if not set("\x00\r") & set(line["number"] + line["text"])]
         out = io.StringIO()
-        writer = csv.DictWriter(out, ["number", "text"], lineterminator="\n", quoting=csv.QUOTE_ALL)
+        writer = csv.DictWriter(out, ["number", "text"], lineterminator="\n", quoting=quoting)
         writer.writeheader()
         writer.writerows(lines)
         found = csv_rows(out.getvalue().encode("utf-8", "replace"), chunk)
