@@ -1,5 +1,6 @@
 """Fixtures for tests with real servers. A run whose tests ask for none starts none."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.support.groups import group_of, shared
 from tests.support.servers import address_of, close_run, open_run
@@ -24,6 +27,21 @@ THEIR_WARNINGS = [
     # kafka-python 3.0 leaves a socket behind for each try at a broker that is down. Ours have an address of their own.
     r"ignore:unclosed <socket\.socket .*laddr=\('0\.0\.0\.0':ResourceWarning",
 ]
+
+# Every run tries the same examples: what passed once is not stopped by chance. `make explore` looks for new ones, and
+# what it finds becomes a test of its own. How long an example takes says most about what else the machine does.
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", settings.get_profile("same"), derandomize=False, max_examples=500)
+settings.load_profile("same")
+
+# A line for each request would take longer than the request, and a coloured traceback with all its variables seconds.
+structlog.configure(
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ],
+)
 
 RUN = pytest.StashKey[Path]()
 OWNER = pytest.StashKey[int]()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ KAFKA_VERSION = "4.3.0"
 PINS = Path(__file__).with_name("kafka-jars.txt")
 FETCHES_AT_ONCE = 6
 TIMEOUT_S = 60
+ATTEMPTS_MAX = 5  # Over half a minute.
+BACKOFF_S = 1.0
 
 
 class WrongHash(RuntimeError):
@@ -54,7 +57,7 @@ def kafka_jars() -> list[Path]:
 
     Holds   a file under its final name is complete and has the pinned hash, whatever else was starting or dying
             at the time: downloads go to a directory of their own and are renamed after the check.
-    Errors  WrongHash; RuntimeError and OSError of the download, worth a retry.
+    Errors  WrongHash; RuntimeError and OSError of the download, after retries.
     """
     home = cache_directory() / f"kafka-{KAFKA_VERSION}"
     jars = list(pinned())
@@ -68,13 +71,25 @@ def _fetch(jars: list[Jar], home: Path) -> None:
     with tempfile.TemporaryDirectory(dir=home, prefix=".fetch-") as scratch:
 
         def fetch(jar: Jar) -> None:
-            path = download(jar, Path(scratch))
+            path = _patiently(jar, Path(scratch))
             if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
                 raise WrongHash(f"{jar.file_name} is not the file that was pinned")
             path.rename(home / jar.file_name)
 
         with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
             list(pool.map(fetch, jars))
+
+
+def _patiently(jar: Jar, scratch: Path) -> Path:
+    """`download`, again where the network failed: of fifty files on a bad day one does not come at the first try."""
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        try:
+            return download(jar, Path(tempfile.mkdtemp(dir=scratch)))
+        except (OSError, RuntimeError):
+            if attempt == ATTEMPTS_MAX:
+                raise
+            time.sleep(BACKOFF_S * 2**attempt)
+    raise AssertionError("the last attempt raises")
 
 
 def download(jar: Jar, scratch: Path) -> Path:

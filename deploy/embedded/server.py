@@ -24,7 +24,7 @@ from deploy.embedded import leash
 from deploy.embedded.ports import PortBusy, free_port, is_busy
 from deploy.embedded.program import Program
 
-START_S_MAX = 60.0  # Kafka needs 3 s on an idle machine; a busy one with two cores needed 20 s.
+START_S_MAX = 120.0  # Kafka needs 3 s on an idle machine; a busy one with two cores needed 20 s.
 STOP_S_MAX = 20.0
 POLL_S = 0.05
 STARTS_MAX = 3  # A free port may be taken before we bind it; three times in a row is something else.

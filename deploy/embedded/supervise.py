@@ -25,8 +25,8 @@ from deploy.embedded.ports import PortBusy, is_busy
 from deploy.embedded.program import Program
 from deploy.embedded.server import LOG_TAIL, end, leashed, spawn, wait_gone
 
-SUPERVISORD_S_MAX = 20.0  # Until it takes orders; it needs 0.3 s on an idle machine.
-READY_S_MAX = 90.0  # Until every program of one priority is ready, on a busy machine.
+SUPERVISORD_S_MAX = 60.0  # Until it takes orders; it needs 0.3 s on an idle machine.
+READY_S_MAX = 180.0  # Until every program of one priority is ready: 8 s, and more where much else runs.
 RETRIES_MAX = 10  # Starts in a row that may fail: supervisord waits one second longer each time, so a minute in all.
 PREDECESSOR_S_MAX = 60.0
 POLL_S = 0.1

@@ -20,6 +20,7 @@ from schemathesis.checks import CHECKS
 from tests.conftest import MakeDatabase
 from tests.support.branch_life import Life, live
 from tests.support.firm import APPS, BUILD, open_firm, settings_for
+from tests.support.patience import PATIENCE_S
 from tests.support.tokens import Issuer
 
 NAMES: Final = (
@@ -28,7 +29,8 @@ NAMES: Final = (
     "content_type_conformance",
     "response_schema_conformance",
 )
-EXAMPLES: Final = 5  # Of each route and mode: what one run does not find, the next may.
+EXAMPLES: Final = 5  # Of each route and mode, the same in every run.
+EXPLORED: Final = 50  # In `make explore`, which tries others each time.
 LIFE: Final = Life("ATL")
 
 
@@ -48,7 +50,7 @@ def serving(service: str, database: str, issuer: Issuer) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
     try:
-        assert started.wait(30), f"{service} does not start"
+        assert started.wait(PATIENCE_S), f"{service} does not start"
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
     finally:
         server.should_exit = True
@@ -84,8 +86,7 @@ def try_all(service: str, mode: GenerationMode, base_url: str, headers: dict[str
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
+            max_examples=EXAMPLES if settings().derandomize else EXPLORED,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
@@ -96,7 +97,7 @@ def try_all(service: str, mode: GenerationMode, base_url: str, headers: dict[str
                 case.path_parameters |= {name: known[name] for name in case.path_parameters if name in known}
             if "Prefer" in (case.headers or {}):
                 case.headers["Prefer"] = "wait=0"
-            case.call_and_validate(headers=headers, checks=checks)
+            case.call_and_validate(headers=headers, checks=checks, timeout=PATIENCE_S)
 
         answers_as_it_said()
         tried += 1

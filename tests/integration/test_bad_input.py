@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-import structlog
 
 from events import codec
 from events.topics import SERVICES
@@ -35,15 +34,6 @@ SOUND: Final = 0.15  # So many are left as they are: the books go on beside what
 CODE: Final = re.compile(r"[a-z][a-z0-9_]*")
 # What people write as one word in an import.
 _WORDS: Final = {"item_ids": lambda ids: " ".join(ids)}
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """A line for each request would take longer than the request."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from select import select
 from types import SimpleNamespace
 from typing import Any
@@ -33,10 +32,10 @@ from services.kernel.parking import park
 from services.kernel.settings import database_url
 from services.kernel.sift import HOLE, WAITS, Arrived, Parking
 from tests.support.facts import account_fact, append, store_of, stream_of
+from tests.support.patience import PATIENCE_S, wait_until
 
 MakeDatabase = Callable[[str], Awaitable[str]]
 SPACE = UUID("6d9dbdb6-5b7b-4f9f-9b5f-0c0d4bbf7f52")
-RUN_S_MAX = 60
 KNOWN = {known.name: known for known in REGISTRY.all()}
 
 
@@ -51,14 +50,14 @@ class Program:
     def run(self, *arguments: str, status: int = 0) -> str:
         """What it prints; with standard error where it is to fail."""
         with ThreadPoolExecutor(1) as thread:  # It runs an event loop of its own, and a test may be in one.
-            ended = thread.submit(CliRunner().invoke, app, arguments, env=self.environment).result(RUN_S_MAX)
+            ended = thread.submit(CliRunner().invoke, app, arguments, env=self.environment).result(PATIENCE_S)
         assert ended.exit_code == status, ended.output
         return ended.stdout + (ended.stderr if status else "")
 
     def ends(self, *arguments: str) -> int:
         """Its exit status, whatever that is."""
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(CliRunner().invoke, app, arguments, env=self.environment).result(RUN_S_MAX).exit_code
+            return thread.submit(CliRunner().invoke, app, arguments, env=self.environment).result(PATIENCE_S).exit_code
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """The same as a process of its own."""
@@ -90,9 +89,7 @@ class TestTopics:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": "1000"})])
         admin.close()
         # A broker of KRaft answers for a change before it shows it.
-        deadline = time.monotonic() + RUN_S_MAX
-        while openitem.ends("topics", "verify") == 0:
-            assert time.monotonic() < deadline, "the change does not show"
+        wait_until(lambda: openitem.ends("topics", "verify") != 0)
         said = openitem.run("topics", "verify", status=1)
         assert f"topic {name} has retention.ms=1000 and must have -1" in said
 
@@ -130,7 +127,7 @@ class Published:
                 golden.envelope_of(known, fact),
                 event_id=uuid5(SPACE, f"{name} {seq}"),
                 seq=seq,
-                recorded_at=datetime(2026, 3, 2, 14, seq, tzinfo=UTC),
+                recorded_at=datetime(2026, 3, 2, 14, tzinfo=UTC) + timedelta(minutes=seq),
             )
             producer.send(
                 topic_of(known.service, self.prefix),
@@ -179,17 +176,21 @@ class TestTail:
         assert process.stdout is not None
         try:
             shown = b""
-            for _ in range(60):  # It starts at the end, and nobody knows when it has: publish until something shows.
+
+            def follows() -> bool:
+                """It starts at the end, and nobody knows when it has: publish until something shows."""
+                nonlocal shown
                 published.publish(["payment.received"], branch="MKE")
                 published.publish(["payment.applied"])
                 if select([process.stdout], [], [], 0.3)[0]:
                     shown += os.read(process.stdout.fileno(), 65_536)
-                if b"\n" in shown:
-                    break
+                return b"\n" in shown
+
+            wait_until(follows)
             assert b"payment.received.v1" in shown
             assert b"payment.applied" not in shown
             process.send_signal(signal.SIGINT)
-            assert process.wait(RUN_S_MAX) == 0
+            assert process.wait(PATIENCE_S) == 0
         finally:
             process.kill()
             process.wait()
@@ -203,7 +204,7 @@ class TestTail:
             env={**os.environ, **openitem.environment},
             capture_output=True,
             text=True,
-            timeout=RUN_S_MAX,
+            timeout=PATIENCE_S,
         )
         assert (len(ended.stdout.splitlines()), ended.stderr) == (1, "")
 

@@ -24,9 +24,9 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.program import Program
 from deploy.embedded.server import runs, wait_gone
 from deploy.embedded.supervise import ProgramFailed, Supervisor
+from tests.support.patience import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
-GONE_S_MAX = 15.0
 
 MakeDatabase = Callable[[str], Awaitable[str]]
 
@@ -82,7 +82,7 @@ async def test_the_runs_servers_answer(postgres_url: str, kafka_bootstrap: str, 
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortBusy, match=f"port {port} .* taken, so postgres"):
             Postgres(tmp_path, port).start()
@@ -105,7 +105,7 @@ with (
 """
         with owner(script, str(run_directory)) as (process, servers):
             process.kill()
-            assert wait_gone(servers, GONE_S_MAX) == []
+            assert wait_gone(servers, PATIENCE_S) == []
 
     def test_a_server_ends_with_an_owner_that_did_not_start_it(self) -> None:
         with owner("tell()") as (process, _), Postgres(durable=False, owner=process.pid) as postgres:
@@ -113,7 +113,7 @@ with (
             server = psutil.Process(postgres.pid)
             process.kill()
             process.wait()
-            assert wait_gone([server], GONE_S_MAX) == []
+            assert wait_gone([server], PATIENCE_S) == []
 
     def test_a_server_outlives_the_thread_that_started_it(self) -> None:
         with ThreadPoolExecutor(1) as pool:
@@ -161,6 +161,21 @@ class TestJars:
             paths = {tuple(found) for found in pool.map(lambda _: jars.kafka_jars(), range(4))}
         assert len(paths) == 1
         assert len(one_jar) == 1
+
+    def test_a_download_that_fails_is_tried_again(
+        self, one_jar: list[jars.Jar], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(jars, "BACKOFF_S", 0.0)
+        whole, failures = jars.download, iter([ConnectionResetError("by peer"), RuntimeError("503")])
+
+        def download(jar: jars.Jar, scratch: Path) -> Path:
+            if failure := next(failures, None):
+                raise failure
+            return whole(jar, scratch)
+
+        monkeypatch.setattr(jars, "download", download)
+        [path] = jars.kafka_jars()
+        assert path.read_bytes() == b"right"
 
     def test_a_jar_with_another_hash_is_refused_and_not_kept(self, one_jar: list[jars.Jar], tmp_path: Path) -> None:
         one_jar.extend(jars.pinned())  # So that the download to come is not the first, and wrong.
@@ -212,7 +227,7 @@ class TestSupervisor:
         assert supervisor.pid is None
 
     def test_a_taken_port_is_named_with_its_program(self, tmp_path: Path) -> None:
-        with socket.create_server(("127.0.0.1", free_port())) as taken:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             with pytest.raises(PortBusy, match=f"port {port} .*invoice-app"):
                 Supervisor(tmp_path, [Program(name="invoice-app", command=SLEEPER, ports=[port])]).start()
@@ -221,12 +236,12 @@ class TestSupervisor:
     def test_nothing_is_left_however_the_owner_ends(self, tmp_path: Path, number: signal.Signals) -> None:
         with owner(SUPERVISING, str(tmp_path)) as (process, family):
             process.send_signal(number)
-            assert wait_gone(family, GONE_S_MAX) == []
+            assert wait_gone(family, PATIENCE_S) == []
 
     def test_nothing_is_left_when_the_supervisor_itself_is_killed(self, tmp_path: Path) -> None:
         with owner(SUPERVISING, str(tmp_path)) as (_, family):
             family[0].kill()
-            assert wait_gone(family, GONE_S_MAX) == []
+            assert wait_gone(family, PATIENCE_S) == []
 
     def test_a_new_owner_waits_for_what_a_killed_one_left_to_stop(self, tmp_path: Path) -> None:
         with owner(SUPERVISING, str(tmp_path)) as (process, family):
@@ -276,10 +291,3 @@ def owner(script: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str],
             yield process, [psutil.Process(pid) for pid in json.loads(process.stdout.readline())]
         finally:
             process.kill()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "did not come true in time"
-        time.sleep(0.05)

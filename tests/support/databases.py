@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import asyncpg
 
+from tests.support.patience import until
+
 SERVICES = Path(__file__).parents[2] / "services"
 TEMPLATE_LOCK = 0x6F70656E  # Any number, the same in all workers.
 
@@ -33,7 +35,7 @@ class Databases:
         name = f"{service}_{uuid4().hex[:12]}"
         async with _connection(self.server) as admin:
             # Copied as files, 11 ms and not 15: with fsync off its checkpoints cost less than logging every page.
-            await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+            await _alone(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         self._names.append(name)
         return database_url(self.server, name)
 
@@ -42,7 +44,7 @@ class Databases:
             return
         async with _connection(self.server) as admin:
             while self._names:
-                await admin.execute(f'DROP DATABASE IF EXISTS "{self._names.pop()}" WITH (FORCE)')
+                await _alone(admin, f'DROP DATABASE IF EXISTS "{self._names.pop()}" WITH (FORCE)')
 
     async def _template(self, service: str) -> str:
         """The name of the migrated template. Named for what it was made from, so an old server is no danger."""
@@ -62,10 +64,23 @@ class Databases:
 
         # Under another name until it is done: a half migrated database must never look like the template.
         draft = f"{name}_draft"
-        await admin.execute(f'DROP DATABASE IF EXISTS "{draft}" WITH (FORCE)')
+        await _alone(admin, f'DROP DATABASE IF EXISTS "{draft}" WITH (FORCE)')
         await admin.execute(f'CREATE DATABASE "{draft}"')
         await migrate(database_url(self.server, draft), service)
-        await admin.execute(f'ALTER DATABASE "{draft}" RENAME TO "{name}"')
+        await _alone(admin, f'ALTER DATABASE "{draft}" RENAME TO "{name}"')
+
+
+async def _alone(admin: asyncpg.Connection, statement: str) -> None:
+    """Run what wants a database for itself. Its last session may still be ending; the server waits for 5 s only."""
+
+    async def done() -> bool:
+        try:
+            await admin.execute(statement)
+        except asyncpg.ObjectInUseError:
+            return False
+        return True
+
+    await until(done)
 
 
 def _fingerprint() -> str:

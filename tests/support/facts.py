@@ -18,6 +18,7 @@ from events.topics import PARTITIONS, topic_of
 from services.kernel.meta import EVERY_BRANCH, Cause, Meta
 from services.kernel.settings import Settings
 from services.kernel.store import Change, Decision, Store, Streams, open_pool
+from tests.support.patience import PATIENCE_S
 
 NUMBER_MAX = 10**9
 Sent = tuple[bytes | None, Headers, bytes]
@@ -154,7 +155,7 @@ def send(bootstrap: str, topic: str, records: Sequence[Sent]) -> None:
     """Put records into a topic as somebody else would: key, headers, value."""
     with closing(KafkaProducer(bootstrap_servers=bootstrap, acks="all")) as producer:
         for key, headers, value in records:
-            producer.send(topic, key=key, headers=headers, value=value).get(10)
+            producer.send(topic, key=key, headers=headers, value=value).get(PATIENCE_S)
 
 
 def facts_topic(service: str, prefix: str) -> str:

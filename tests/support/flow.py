@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,6 +17,7 @@ from services.kernel.delivery import ConsumerSpec, Delivered, Handler
 from services.kernel.errors import Refused
 from services.kernel.settings import Settings
 from services.kernel.store import Conn, Store
+from tests.support.patience import until
 
 S = TypeVar("S", bound=Service)
 CONSUMER = "notes"
@@ -79,13 +80,6 @@ def consumer(
     settings: Settings, store: Store, handler: Handler, *, name: str = CONSUMER, batch_max: int = 500
 ) -> Consumer:
     return Consumer(settings, ConsumerSpec(name, ["invoice"], handler, batch_max), store.pool)
-
-
-async def until(check: Callable[[], Awaitable[object]], within_s: float = 20) -> None:
-    """Wait until `check` answers something true. Errors: TimeoutError."""
-    async with asyncio.timeout(within_s):
-        while not await check():  # noqa: ASYNC110 - what is waited for happens in a database
-            await asyncio.sleep(0.02)
 
 
 async def published(store: Store, seq: int) -> None:

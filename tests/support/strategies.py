@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
@@ -15,9 +14,6 @@ from events.registry import REGISTRY, Registered
 CURRENCIES = ("USD", "CAD", "EUR", "JPY", "KWD", "CLF")  # 2, 2, 2, 0, 3 and 4 digits.
 INT64 = 2**63 - 1
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 31)
-# How long an example takes says more about what else this machine does than about the code.
-settings.register_profile("openitem", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("openitem")
 
 # Header values and data are UTF-8; a lone surrogate has no encoding in it.
 texts = st.text(st.characters(codec="utf-8"), max_size=40)

@@ -17,12 +17,16 @@ MakeDatabase = Callable[[str], Awaitable[str]]
 
 
 @pytest.fixture
-async def settings(make_database: MakeDatabase, kafka_bootstrap: str, topic_prefix: str) -> Settings:
+async def settings(
+    make_database: MakeDatabase, kafka_bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     """An invoice service with an empty database, in which the table `noted` is, and topics of its own."""
+    from services.kernel import consume
     from services.kernel.topics import create_topics
     from tests.support.facts import settings_of
     from tests.support.flow import TABLE
 
+    monkeypatch.setattr(consume, "_TICK_S", 0.1)  # What consumers of this process do once a second.
     await asyncio.to_thread(create_topics, kafka_bootstrap, topic_prefix, services=["invoice"])
     database = await make_database("invoice")
     owner = await asyncpg.connect(database)

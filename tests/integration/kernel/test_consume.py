@@ -19,7 +19,8 @@ from services.kernel.settings import Settings
 from services.kernel.sift import Reading
 from services.kernel.store import Store
 from tests.support.facts import Record, record, send, stream_of, topic_records
-from tests.support.flow import CONSUMER, Notes, applied, consumer, noted, published, running, until
+from tests.support.flow import CONSUMER, Notes, applied, consumer, noted, published, running
+from tests.support.patience import PATIENCE_S, until
 
 
 def as_sent(one: Record) -> tuple[bytes, list[tuple[str, bytes]], bytes]:
@@ -102,7 +103,7 @@ async def test_an_unknown_error_stops_the_consumer_with_nothing_done(settings: S
     one = consumer(settings, store, notes)
     async with running(Relay(settings), one):
         await record(store, account, 1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await one._crashed.wait()
     assert isinstance(one.crash_reason, KeyError)
     assert await noted(store) == {}

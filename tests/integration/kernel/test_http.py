@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI
 
 from services.kernel.http import allow, unprotected
 from services.kernel.middleware import PUBLIC
+from tests.support.patience import until
 from tests.support.tallies import running, tally_app
 from tests.support.tokens import Issuer
 
@@ -105,7 +106,7 @@ class TestCommands:
         is_problem(app, await mark(client, "a", "x", headers={"If-Match": version}), 400, "if_match_malformed")
 
     async def test_a_caller_may_wait_for_what_is_about_to_be_known(self, client: httpx.AsyncClient) -> None:
-        waiting = asyncio.create_task(mark(client, "a", "x", after="b", headers={"Prefer": "wait=5"}))
+        waiting = asyncio.create_task(mark(client, "a", "x", after="b", headers={"Prefer": "wait=30"}))
         await asyncio.sleep(0.2)
         await mark(client, "b", "x")
         assert (await waiting).status_code == 201
@@ -296,7 +297,10 @@ class TestHealth:
         await mark(client, "a", "x")
         admin = await asyncpg.connect(postgres_url)
         name = app.state.settings.database_url.rpartition("/")[2]
-        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        rows = await admin.fetch("SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        # They are told to end, and end when they come to it: until then one may still carry out a command.
+        gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY ($1::int[]))"
+        await until(lambda: admin.fetchval(gone, [row["pid"] for row in rows]))
         await admin.close()
         statuses = [(await mark(client, "a", f"m{n}")).status_code for n in range(3)]
         assert set(statuses) <= {201, 503}

@@ -20,7 +20,8 @@ from services.kernel.parking import Parked, ask_retry, drop, parked_list, supply
 from services.kernel.settings import Settings
 from services.kernel.store import Arriving, Conn, Store
 from tests.support.facts import Sent, record, send, sent, stream_of
-from tests.support.flow import CONSUMER, Notes, applied, consumer, noted, running, until
+from tests.support.flow import CONSUMER, Notes, applied, consumer, noted, running
+from tests.support.patience import until
 
 
 class Line:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import closing
 
 import pytest
@@ -13,6 +12,7 @@ from services.kernel.store import Store
 from services.kernel.topics import TopicPartitions, connect, create_topics, describe
 from tests.support.facts import facts_topic
 from tests.support.flow import Notes, consumer, running
+from tests.support.patience import PATIENCE_S, wait_until
 
 MORE = 24
 
@@ -23,14 +23,14 @@ def widened(settings: Settings) -> Settings:
     with closing(connect(settings.kafka)) as admin:
         topic = facts_topic("invoice", settings.topic_prefix)
         admin.create_partitions({topic: MORE})
-        while describe(settings.kafka, [topic])[0].partitions != MORE:  # The broker answers before it knows itself.
-            time.sleep(0.05)
+        # The broker answers before it knows itself.
+        wait_until(lambda: describe(settings.kafka, [topic])[0].partitions == MORE)
     return settings
 
 
 async def test_a_consumer_stops_with_a_clear_error(widened: Settings, store: Store) -> None:
     one = consumer(widened, store, Notes())
-    async with running(one), asyncio.timeout(30):
+    async with running(one), asyncio.timeout(PATIENCE_S):
         await one._crashed.wait()
     assert isinstance(one.crash_reason, TopicPartitions)
     assert f"has {MORE} partitions and must have 12" in str(one.crash_reason)

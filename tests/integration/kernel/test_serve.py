@@ -9,14 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from deploy.embedded.ports import free_port
 from services.kernel.serve import EXIT_PORT, EXIT_SETTINGS, EXIT_START
+from tests.support.patience import PATIENCE_S, until
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 MakeDatabase = Callable[[str], Awaitable[str]]
@@ -26,13 +27,6 @@ from services.kernel.http import create_app
 from services.kernel.serve import serve
 serve(lambda settings: create_app(settings, title="Tallies", routers=[]), "invoice")
 """
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
 
 
 class Processes:
@@ -61,7 +55,7 @@ def processes() -> Iterator[Processes]:
 
 
 @pytest.fixture
-async def environment(make_database: MakeDatabase, tmp_path: Path, free_port: int) -> dict[str, object]:
+async def environment(make_database: MakeDatabase, tmp_path: Path) -> dict[str, object]:
     url = await make_database("tally")
     return {
         "OPENITEM_POSTGRES": url,
@@ -70,31 +64,30 @@ async def environment(make_database: MakeDatabase, tmp_path: Path, free_port: in
         "OPENITEM_JWKS": Issuer(tmp_path).path,
         "OPENITEM_ISSUER": ISSUER,
         "OPENITEM_AUDIENCE": AUDIENCE,
-        "OPENITEM_PORT": free_port,
+        "OPENITEM_PORT": free_port(),
     }
 
 
 async def until_ready(port: object) -> None:
-    ends = time.monotonic() + 20
-    async with httpx.AsyncClient() as client:
-        while time.monotonic() < ends:
-            try:
-                if (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-    raise AssertionError("not ready in 20 s")
+    async def ready() -> bool:
+        try:
+            return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        await until(ready)
 
 
 async def test_it_serves_logs_and_ends_when_told(processes: Processes, environment: dict[str, object]) -> None:
     process = processes.start(**environment)
     await until_ready(environment["OPENITEM_PORT"])
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         answer = await client.get(f"http://127.0.0.1:{environment['OPENITEM_PORT']}/streams/a-1/events")
     assert answer.status_code == 401
     assert "server" not in answer.headers
     process.send_signal(signal.SIGTERM)
-    _, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
     # The signal is handed on once everything has ended in order, so that a supervisor sees it was obeyed.
     assert process.returncode in {0, -signal.SIGTERM}
     lines = [json.loads(line) for line in errors.splitlines()]
@@ -107,7 +100,7 @@ def test_a_port_somebody_has_is_named(processes: Processes, environment: dict[st
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = processes.start(**{**environment, "OPENITEM_PORT": port})
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == EXIT_PORT
     assert errors.strip() == f"invoice: cannot listen on 127.0.0.1:{port}: Address already in use"
 
@@ -127,7 +120,7 @@ def test_settings_that_will_not_do_are_named(
 ) -> None:
     changed = {k: v for k, v in environment.items() if k != name} | ({name: value} if value else {})
     process = processes.start(**changed)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == EXIT_SETTINGS
     assert said in errors
     assert "Traceback" not in errors
@@ -135,6 +128,6 @@ def test_settings_that_will_not_do_are_named(
 
 def test_a_database_that_is_not_there_ends_the_start(processes: Processes, environment: dict[str, object]) -> None:
     process = processes.start(**{**environment, "OPENITEM_DATABASE": "postgresql://nobody@127.0.0.1:1/none"})
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == EXIT_START, errors
     assert '"database_unreachable"' in errors

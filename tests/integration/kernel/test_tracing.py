@@ -21,8 +21,9 @@ from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.store import Store
 from tests.support.facts import topic_records
-from tests.support.flow import Notes, consumer, published, running, until
+from tests.support.flow import Notes, consumer, published, running
 from tests.support.front_door import FrontDoor, front_door
+from tests.support.patience import until
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -144,13 +145,20 @@ from tests.support.facts import settings_of
 tracing.configure_traces(settings_of("invoice", "postgresql://x/y", "k:1", "p", traces=sys.argv[1]))
 with tracing.span("decide and append", attempt=1):
     pass
+print("done", flush=True)
 """
-ENDS_S_MAX = 20  # Left to itself the exporter tries for 35 s.
+ENDS_S_MAX = 20  # After its last statement. Left to itself the exporter tries for 35 s.
 
 
 def one_span(collector: str) -> None:
     command = [sys.executable, "-W", "ignore", "-c", ONE_SPAN, collector]
-    subprocess.run(command, check=True, capture_output=True, timeout=ENDS_S_MAX, cwd=ROOT)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"done\n"
+            assert process.wait(ENDS_S_MAX) == 0
+        finally:
+            process.kill()
 
 
 def test_what_was_made_last_reaches_the_collector_before_the_process_ends() -> None:

@@ -24,7 +24,8 @@ from services.kernel.store import Store
 from services.kernel.topics import create_topics
 from tests.support.databases import Databases
 from tests.support.facts import record, settings_of, store_of, stream_of
-from tests.support.flow import TABLE, applied, noted, until
+from tests.support.flow import TABLE, applied, noted
+from tests.support.patience import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,7 +54,7 @@ class Process:
         )
 
     async def get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             return await client.get(f"http://127.0.0.1:{self.port}{path}")
 
     async def is_ready(self) -> bool:
@@ -62,9 +63,9 @@ class Process:
         except httpx.HTTPError:
             return False
 
-    async def ends(self, within_s: float = 20) -> int:
+    async def ends(self) -> int:
         """The exit code, and what it logged."""
-        code = await asyncio.wait_for(asyncio.to_thread(self.process.wait), within_s)
+        code = await asyncio.to_thread(self.process.wait, PATIENCE_S)
         with self._errors:
             self._errors.seek(0)
             self.log = self._errors.read().decode()
@@ -87,7 +88,7 @@ async def test_a_worker_publishes_consumes_ticks_and_answers_signals_until_told_
 ) -> None:
     account = uuid4()
     async with worker(settings) as one:
-        await until(one.is_ready, 40)
+        await until(one.is_ready)
         await record(store, account, 1, 3)
         await applied(store, account, 3)
         await until(lambda: store.pool.fetchval("SELECT count(*) > 1 FROM noted WHERE by = 'signal'"))
@@ -103,21 +104,21 @@ async def test_a_worker_publishes_consumes_ticks_and_answers_signals_until_told_
 
 async def test_a_bug_ends_the_process_with_another_code_than_zero(settings: Settings) -> None:
     async with worker(settings, TEST_FAIL="1") as one:
-        assert await one.ends(60) == 1
+        assert await one.ends() == 1
         assert "timer_failed" in one.log
 
 
 async def test_a_busy_port_is_named(settings: Settings) -> None:
     async with worker(settings) as one:
-        await until(lambda: asyncio.to_thread(_answers, one.port), 40)
+        await until(lambda: asyncio.to_thread(_answers, one.port))
         async with worker(settings, OPENITEM_WORKER_PORT=str(one.port)) as two:
-            assert await two.ends(40) == 75
+            assert await two.ends() == 75
             assert f"cannot listen on 127.0.0.1:{one.port}" in two.log
 
 
 def _answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=PATIENCE_S).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -133,7 +134,7 @@ async def test_what_a_worker_leaves_undone_under_load_another_does(
             await asyncio.gather(*(record(store, account, version) for account in accounts))
 
     async with worker(settings) as one:
-        await until(one.is_ready, 40)
+        await until(one.is_ready)
         loading = asyncio.create_task(load())
         await applied(store, accounts[0], 3)
         one.process.send_signal(end)
@@ -141,7 +142,7 @@ async def test_what_a_worker_leaves_undone_under_load_another_does(
         async with worker(settings):
             await loading
             for account in accounts:
-                await until(lambda account=account: applied_all(store, stream_of(account)), 60)
+                await until(lambda account=account: applied_all(store, stream_of(account)))
     found = await noted(store)
     assert {stream: found[stream] for stream in map(stream_of, accounts)} == {
         stream_of(account): list(range(1, 21)) for account in accounts
@@ -165,16 +166,16 @@ async def test_a_worker_outlives_its_servers_and_goes_on_when_they_are_back(
     await owner.close()
     async with worker(settings) as one:
         async with store_of(database) as store:
-            await until(one.is_ready, 40)
+            await until(one.is_ready)
             await record(store, account, 1, 2)
             await applied(store, account, 2)
             await asyncio.to_thread(private_kafka.kill)
             await record(store, account, 3, 2)
-            await asyncio.sleep(3)
+            await asyncio.sleep(1.5)
             await asyncio.to_thread(private_kafka.start)
             await applied(store, account, 4)
         await asyncio.to_thread(private_postgres.kill)
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.5)
         await asyncio.to_thread(private_postgres.start)
         async with store_of(database) as store:
             await record(store, account, 5, 2)
@@ -191,8 +192,8 @@ async def test_a_worker_whose_broker_is_away_ends_when_told_to(
     away = settings.model_copy(update={"kafka": private_kafka.bootstrap})
     await asyncio.to_thread(create_topics, away.kafka, away.topic_prefix, services=["invoice"])
     async with worker(away) as one:
-        await until(one.is_ready, 40)
+        await until(one.is_ready)
         await asyncio.to_thread(private_kafka.kill)
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.5)
         one.process.send_signal(signal.SIGTERM)
-        assert await one.ends(40) == 0, one.log
+        assert await one.ends() == 0, one.log

@@ -319,5 +319,5 @@ class Books(RuleBasedStateMachine):
         return [state for state in self.states.values() if isinstance(state, kind)]
 
 
-Books.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Books.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestBooks = Books.TestCase

@@ -20,7 +20,6 @@ from tests.support.read_models import absorb, aging, dump, expected_aging, reade
 # An example writes to a real Postgres: a few dozen are seconds. The fixture's connection is emptied between examples.
 few = settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )

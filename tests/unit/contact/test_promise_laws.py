@@ -83,7 +83,7 @@ def history(asked: list[Command]) -> list[tuple[Command, list[Fact]]]:
     return steps
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @forall(makings(), st.lists(commands(), max_size=14))
 def test_what_is_paid_is_what_was_counted_and_no_promise_ends_twice(made: list[Command], then: list[Command]) -> None:
     steps = history([made[0], *then[:4], made[1], *then[4:]])
@@ -122,7 +122,7 @@ def _ends_once(ends: list[Fact]) -> None:
             raise AssertionError(ends)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @forall(makings(), st.lists(commands(), max_size=10))
 def test_a_command_carried_out_twice_is_carried_out_once(made: list[Command], then: list[Command]) -> None:
     asked = [*made, *then]
@@ -132,7 +132,7 @@ def test_a_command_carried_out_twice_is_carried_out_once(made: list[Command], th
         assert given(*on_record).when(command).decided() == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @forall(st.lists(st.tuples(amounts, receipts, st.booleans()), max_size=8), st.data())
 def test_without_corrections_the_order_of_payments_changes_nothing_about_what_is_paid(
     payments: list[tuple[object, UUID, bool]], data: st.DataObject

@@ -15,13 +15,13 @@ from services.kernel.logs import configure_logs
 def put_back() -> Iterator[None]:
     """Logging belongs to the process: what a test configures must not stay."""
     root = logging.getLogger()
-    before = (root.handlers[:], root.level)
+    before, structured = (root.handlers[:], root.level), structlog.get_config()
     levels = {name: logging.getLogger(name).level for name in ("uvicorn.access", "httpx", "httpcore", "aiokafka")}
     yield
     root.handlers[:], root.level = before
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**structured)
     structlog.contextvars.clear_contextvars()
 
 
