@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final
 
 import httpx
 import msgspec
 
+from services.cli.importing.lanes import Lanes, Row
 from services.cli.importing.ledger import KINDS, Ledger, Problem
-from services.cli.importing.mapping import Record
 
-# One request. Small enough that every row's rejection fits the socket's buffers while the body is still being sent.
-ROWS_PER_REQUEST: Final = 2_000
 WAIT_S: Final = 30  # A receipt may name an invoice that the payment service is just about to learn of.
 ATTEMPTS_MAX: Final = 5  # Sends of one request while a service is away; rows that landed are on record, not doubled.
 _RETRY_S: Final = 1.0
@@ -50,6 +46,14 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """One request: the rows that were sent, and the lines of the answer."""
+
+    rows: Sequence[Row]
+    lines: Sequence[dict[str, Any]]
+
+
 Progress = Callable[[str, int], None]  # Kind, and how many more of its records are done.
 
 
@@ -67,7 +71,10 @@ def send(
         for kind in ledger.kinds():
             tally = report.tallies[kind] = Tally()
             began = time.monotonic()
-            for problem in _send_kind(client, ledger, kind, urls[KINDS[kind]], token, tally, refused, progress):
+            url = f"{urls[KINDS[kind]]}/imports/{kind}"
+            problems = _send_kind(client, ledger, kind, url, token, tally, refused, progress)
+            # Requests overtake each other: the file's order is the one that its owner looks for.
+            for problem in sorted(problems, key=lambda problem: problem.line):
                 if problem.line not in refused:
                     report.problems.append(problem)
                     refused.add(problem.line)
@@ -82,30 +89,37 @@ def _send_kind(
     url: str,
     token: Callable[[], str],
     tally: Tally,
-    refused: set[int],
+    refused: Set[int],
     progress: Progress,
-) -> Iterator[Problem]:
-    def sendable() -> Iterator[tuple[int, Record | Problem]]:
-        return ((row.line, found) for row, found in ledger.records(kind) if row.line not in refused)
+) -> list[Problem]:
+    """Every record of one kind; answers those that did not land. Errors: those of `send`."""
+    problems: list[Problem] = []
 
-    rows = sendable()
-    while chunk := list(islice(rows, ROWS_PER_REQUEST)):
-        lines = array("Q")
-        body = bytearray()
-        for line, found in chunk:
+    def post(rows: Sequence[Row]) -> _Answered:
+        body = b"".join(msgspec.json.encode(record) + b"\n" for _, record in rows)
+        return _Answered(rows, _post(client, url, body, token()))
+
+    def note(answered: Iterable[_Answered]) -> None:
+        for one in answered:
+            problems.extend(_read(one, kind, tally))
+            progress(kind, len(one.rows))
+
+    with Lanes(kind, post) as lanes:
+        for row, found in ledger.records(kind):
+            if row.line in refused:
+                continue
             tally.rows += 1
             if isinstance(found, Problem):
                 tally.rejected += 1
-                yield found
+                problems.append(found)
+                progress(kind, 1)
             else:
-                lines.append(line)
-                body += msgspec.json.encode(found) + b"\n"
-        if lines:
-            yield from _read(_post(client, f"{url}/imports/{kind}", bytes(body), token()), kind, lines, tally)
-        progress(kind, len(chunk))
+                note(lanes.put((row.line, found)))
+        note(lanes.rest())
+    return problems
 
 
-def _post(client: httpx.Client, url: str, body: bytes, token: str) -> Iterable[dict[str, Any]]:
+def _post(client: httpx.Client, url: str, body: bytes, token: str) -> Sequence[dict[str, Any]]:
     """Send one request until it is carried out to its end. Landed rows of an earlier try come back as on record."""
     headers = {
         "Authorization": f"Bearer {token}",
@@ -133,12 +147,12 @@ def _post(client: httpx.Client, url: str, body: bytes, token: str) -> Iterable[d
     raise ServiceAway(f"{url}: {trouble}")
 
 
-def _read(answers: Iterable[dict[str, Any]], kind: str, lines: array[int], tally: Tally) -> Iterator[Problem]:
-    for answer in answers:
+def _read(answered: _Answered, kind: str, tally: Tally) -> Iterator[Problem]:
+    for answer in answered.lines:
         match answer["line"]:
             case "rejected":
                 tally.rejected += 1
-                line = lines[answer["row"] - 1]
+                line, _ = answered.rows[answer["row"] - 1]
                 yield Problem(line, kind, answer.get("field"), answer["code"], answer["message"])
             case "summary":
                 tally.landed += answer["landed"]
