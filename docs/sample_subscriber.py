@@ -73,9 +73,11 @@ class Subscriber:
             raise SystemExit(f"there is no topic {topic}")
         self.consumer.assign(partitions)
         stored = dict(database.execute("SELECT partition, next_offset FROM position WHERE topic = ?", (topic,)))
+        self.ends: dict[TopicPartition, int] = self.consumer.end_offsets(partitions)
         for partition in partitions:
-            # A stored offset that is gone (the topic was made anew) starts over from the earliest: repeats do no harm.
-            self.consumer.seek(partition, stored.get(partition.partition, 0))
+            # Beyond the end it counts in a topic that was since made anew: it starts over, and repeats do no harm.
+            offset = stored.get(partition.partition, 0)
+            self.consumer.seek(partition, offset if offset <= self.ends[partition] else 0)
 
     def step(self) -> int:
         """Read one batch and store what it leads to; answers how many facts were new."""
@@ -89,6 +91,10 @@ class Subscriber:
                     (self.topic, partition.partition, records[-1].offset + 1),
                 )
         return new
+
+    def at_end(self) -> bool:
+        """Whether all that was there at the start is read."""
+        return all(self.consumer.position(partition) >= end for partition, end in self.ends.items())
 
     def _take(self, record: ConsumerRecord) -> int:
         headers = {name: value.decode() for name, value in record.headers}
@@ -139,7 +145,7 @@ def main() -> int:
     parser.add_argument(
         "--from-start", action="store_true", help="read the topic again; what was counted stays counted"
     )
-    parser.add_argument("--until-idle", type=float, metavar="S", help="stop when nothing came for so many seconds")
+    parser.add_argument("--to-end", action="store_true", help="stop at the end of what is there at the start")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
@@ -156,10 +162,8 @@ def main() -> int:
     subscriber = Subscriber(options.kafka, options.topic, database)
     if options.from_start:
         subscriber.consumer.seek_to_beginning()
-    idle_since = time.monotonic()
-    while not stopping and (options.until_idle is None or time.monotonic() - idle_since < options.until_idle):
+    while not stopping and not (options.to_end and subscriber.at_end()):
         if new := subscriber.step():
-            idle_since = time.monotonic()
             log.info("%d new facts", new)
         subscriber.warn_of_holes()
     holes = subscriber.missing()

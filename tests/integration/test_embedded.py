@@ -88,6 +88,21 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) ->
             Postgres(tmp_path, port).start()
 
 
+def test_a_port_is_given_to_one_process_only_and_again_when_that_has_ended() -> None:
+    ask = "import sys; from deploy.embedded import ports; ports.FREE_MIN = ports.FREE_MAX = int(sys.argv[1])"
+
+    def asked(port: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", f"{ask}; print(ports.free_port())", str(port)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert "no free port" in asked(free_port()).stderr
+    whose = subprocess.run(
+        [sys.executable, "-c", "from deploy.embedded.ports import free_port; print(free_port())"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert asked(int(whose)).stdout == whose
+
+
 class TestOwners:
     """Each runs a process that owns something, ends it, and looks at what is left."""
 

@@ -39,6 +39,7 @@ from services.projections import schema
 from services.projections.laws import laws
 from services.projections.worker import CONSUMERS as PROJECTIONS
 from tests.support.facts import settings_of, topic_records
+from tests.support.patience import PATIENCE_S, until
 
 DATABASES = (*SERVICES, "projections")
 BRANCH, ACCOUNT = "CHI", UUID(int=1)
@@ -162,11 +163,9 @@ class Spine:
             apply = ApplyReceipt(receipt_id=receipt, lines=(Line(item, usd(50_00)),))
             await payment(self.store["payment"], meta(), apply)
 
-    async def quiet(self, within_s: float = 60.0) -> None:
+    async def quiet(self) -> None:
         """Wait until everything recorded is published and everything published is applied, by everybody."""
-        async with asyncio.timeout(within_s):
-            while not await self._still():  # noqa: ASYNC110 - what is waited for happens in databases
-                await asyncio.sleep(0.05)
+        await until(self._still)
 
     async def _still(self) -> bool:
         heads: dict[str, dict[str, int]] = {}
@@ -222,7 +221,7 @@ class Spine:
 
 def meta(actor: str = "tester") -> Meta:
     """A command that waits for what other services are about to make known."""
-    return Meta(actor=actor, cause=Cause(str(uuid4())), branches=EVERY_BRANCH, key=str(uuid4()), wait_s=30.0)
+    return Meta(actor=actor, cause=Cause(str(uuid4())), branches=EVERY_BRANCH, key=str(uuid4()), wait_s=PATIENCE_S)
 
 
 def _nothing() -> None:

@@ -22,6 +22,7 @@ from services.kernel.topics import create_topics
 from tests.conftest import MakeDatabase
 from tests.support.event_stores import record
 from tests.support.histories import history
+from tests.support.patience import PATIENCE_S
 from tests.support.read_models import absorb, dump, reader
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +71,7 @@ async def test_it_folds_all_topics_and_checks_the_laws(
     port = free_port()
     process = await asyncio.to_thread(start, live, kafka_bootstrap, topic_prefix, port)
     try:
-        async with reader(live) as conn, asyncio.timeout(60):
+        async with reader(live) as conn, asyncio.timeout(PATIENCE_S):
             streams = len({known.envelope.stream for known in books.log})
             while await conn.fetchval("SELECT count(*) FROM consumer_stream") < streams or await conn.fetchval(
                 "SELECT sum(version) FROM consumer_stream"
@@ -78,13 +79,13 @@ async def test_it_folds_all_topics_and_checks_the_laws(
                 assert process.poll() is None, "it ended by itself"
                 await asyncio.sleep(0.1)
             assert await dump(conn) == expected
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             told = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
         assert 'openitem_projections_folded_total{fact="InvoiceIssued"}' in told
         assert 'openitem_projections_ignored_total{fact="ItemOpened"}' in told
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = await asyncio.wait_for(asyncio.to_thread(process.communicate), 30)
+        _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
     assert process.returncode == 0, errors.decode()
     assert b"law_broken" not in errors
 
@@ -97,6 +98,6 @@ async def test_with_tables_of_another_definition_it_says_what_to_do(
     await owner.execute("UPDATE model_schema SET hash = 'another'")
     await owner.close()
     process = await asyncio.to_thread(start, live, kafka_bootstrap, topic_prefix, free_port())
-    _, errors = await asyncio.wait_for(asyncio.to_thread(process.communicate), 30)
+    _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
     assert process.returncode == EXIT_SETTINGS
     assert b"openitem rebuild" in errors
