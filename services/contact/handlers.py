@@ -11,10 +11,11 @@ from services.contact.domain.attempt import LogAttempt
 from services.contact.domain.dispute import OpenDispute
 from services.contact.domain.follow_up import ScheduleFollowUp
 from services.contact.prepare import prepare
-from services.kernel.commands import Domain, carry_out, decider
+from services.kernel.commands import Domain, decider
 from services.kernel.look import look as look_at
 from services.kernel.meta import Branches, Meta
 from services.kernel.store import Decision, Loaded, Recorded, Store, Streams
+from services.kernel.together import carry_out
 
 DOMAIN: Final[Domain[Command, State]] = Domain(
     initial=ABSENT, subject=subject, needs=needs, decide=decide, evolve=evolve, prepare=prepare
@@ -23,7 +24,7 @@ Noted = LogAttempt | OpenDispute | ScheduleFollowUp
 
 
 async def handle(store: Store, meta: Meta, command: Command) -> Recorded:
-    """Carry out one command. Errors: what the domain refuses, and those of `Store.execute`."""
+    """Carry out one command. Errors: what the domain refuses, and those of `together.carry_out`."""
     return await carry_out(store, meta, DOMAIN, command)
 
 
@@ -32,7 +33,7 @@ async def handle_noted(store: Store, meta: Meta, command: Noted, body: str | Non
     note_id = command.note_id
     if body is None or note_id is None:
         return await handle(store, meta, command)
-    deciding = decider(DOMAIN, command)
+    deciding = decider(DOMAIN, command, meta.if_match)
 
     async def decide_and_keep(streams: Streams) -> Decision:
         decision = await deciding(streams)
@@ -41,7 +42,7 @@ async def handle_noted(store: Store, meta: Meta, command: Noted, body: str | Non
             await notes.keep(streams.conn, note_id, fact.account_id, fact.branch, body, meta.actor)
         return decision
 
-    return await store.execute(meta, decide_and_keep, subject=subject(command))
+    return await store.execute(meta, decide_and_keep)
 
 
 async def look(store: Store, branches: Branches, stream: str) -> Loaded[State]:

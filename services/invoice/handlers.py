@@ -8,16 +8,17 @@ from typing import Final
 from services.invoice.claims import prepare
 from services.invoice.domain import RULES, Command
 from services.invoice.domain.state import State
-from services.kernel.commands import Domain, carry_out
+from services.kernel.commands import Domain
 from services.kernel.look import look as look_at
 from services.kernel.meta import Branches, Meta
 from services.kernel.store import Loaded, Recorded, Store
+from services.kernel.together import carry_out
 
 DOMAIN: Final[Domain[Command, State]] = replace(RULES, prepare=prepare)
 
 
 async def handle(store: Store, meta: Meta, command: Command) -> Recorded:
-    """Carry out one command. Errors: what the domain refuses, and those of `Store.execute`."""
+    """Carry out one command. Errors: what the domain refuses, and those of `together.carry_out`."""
     return await carry_out(store, meta, DOMAIN, command)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, NamedTuple
+from itertools import repeat
+from typing import Final, NamedTuple
 
 from events import codec
 from events.envelope import Fact
-from services.kernel.errors import Forbidden, Kind, Refused
-from services.kernel.meta import Cause, Meta
+from services.kernel.errors import Kind, Refused
 
 # Refused here, where somebody is told: in the outbox it would stop the log. Leaves room for headers below 1 MiB, what
 # Kafka brokers and clients take unless they are told otherwise.
@@ -21,14 +21,18 @@ FACT_BYTES_MAX: Final = 900_000
 class Change:
     """Facts to append to one stream that was loaded at version `expected`.
 
-    `causes` says of each fact what led to it, where that is not the command's own `Meta`: a batch carries out commands
-    that different facts caused.
+    `commands` says of each fact which command it follows from, counted from 0; None: all of them from the first.
     """
 
     stream: str
     expected: int
     facts: Sequence[Fact]
-    causes: Sequence[Cause] | None = None
+    commands: Sequence[int] | None = None
+
+    @property
+    def reached(self) -> int:
+        """The version that the stream gets."""
+        return self.expected + len(self.facts)
 
 
 class FactTooLarge(Refused):
@@ -39,33 +43,36 @@ class FactTooLarge(Refused):
 
 
 class Columns(NamedTuple):
-    """The facts of a decision as the arrays that `append` takes."""
+    """The facts of some changes as the arrays that `append` takes; `stream` and `command` count from 1."""
 
     stream: Sequence[int]
     version: Sequence[int]
+    command: Sequence[int]
     type: Sequence[str]
     branch: Sequence[str]
     effective_on: Sequence[date]
     data: Sequence[str]
-    correlation_id: Sequence[str]
-    causation_id: Sequence[str | None]
-    traceparent: Sequence[str | None]
 
     @classmethod
-    def of(cls, changes: Sequence[Change], meta: Meta) -> Columns:
-        """Errors: Forbidden (a fact of a branch the caller has no part in), FactTooLarge."""
-        rows: list[tuple[Any, ...]] = []  # Turned at the end: an append per fact, not nine.
+    def of(cls, changes: Sequence[Change]) -> Columns:
+        """Errors: FactTooLarge."""
+        rows: list[tuple[int, int, int, str, str, date, str]] = []  # Turned at the end: an append per fact, not seven.
         for at, change in enumerate(changes, start=1):
-            causes = change.causes or [meta.cause] * len(change.facts)
             version = change.expected
-            for fact, cause in zip(change.facts, causes, strict=True):
+            commands = repeat(0, len(change.facts)) if change.commands is None else change.commands
+            for fact, command in zip(change.facts, commands, strict=True):
                 version += 1
-                if fact.branch not in meta.branches:
-                    raise Forbidden("not in your branches", branch=fact.branch)
                 data = codec.encode(fact)
                 if len(data) > FACT_BYTES_MAX:
                     raise FactTooLarge("too large to be published", bytes=len(data), bytes_max=FACT_BYTES_MAX)
-                wire = codec.wire_of(fact)
-                led = (cause.correlation_id, cause.causation_id, cause.traceparent)
-                rows.append((at, version, wire, fact.branch, fact.effective_on, data.decode(), *led))
+                rows.append(
+                    (at, version, command + 1, codec.wire_of(fact), fact.branch, fact.effective_on, data.decode())
+                )
         return cls(*zip(*rows, strict=True)) if rows else cls(*[()] * len(cls._fields))
+
+    def last_of(self, commands: int) -> list[int | None]:
+        """Of each of so many commands the last fact that follows from it, counted from 1; None where none does."""
+        last: list[int | None] = [None] * commands
+        for at, command in enumerate(self.command, start=1):
+            last[command - 1] = at
+        return last

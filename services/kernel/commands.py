@@ -1,19 +1,23 @@
 """Carry out commands against pure domains: load what a command needs, let the domain decide, append what follows.
 
-One command and a batch of thousands take the same path. In a batch each command sees the effect of those before it, a
-refused one leaves the others alone, and everything that lands does so in one append.
+One command, those of many callers (together.py) and a batch of thousands take the same path. In a batch each command
+sees the effect of those before it, a refused one leaves the others alone, and everything that lands does so in one
+append.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 from events.envelope import Fact
-from services.kernel.errors import Forbidden, Refused, Unknown
+from services.kernel.errors import Forbidden, Refused, Unknown, VersionMismatch
 from services.kernel.meta import Cause, Meta
 from services.kernel.store import Arriving, Change, Conn, Decision, Loaded, Recorded, Store, Streams
 
@@ -45,34 +49,31 @@ class Domain(Generic[C, S]):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one command of a batch: `refused`, or so many facts (0: on record already)."""
+    """What became of one command of a batch: `refused`, or so many facts (0: on record already).
+
+    `answer` is there where callers differ, and each is told of his own.
+    """
 
     facts: int
     refused: Refused | None = None
+    answer: Recorded | None = None
 
 
-async def carry_out(store: Store, meta: Meta, domain: Domain[C, S], command: C) -> Recorded:
-    """Carry out one command. Errors: what the domain refuses, and those of `Store.execute`."""
-    return await store.execute(meta, decider(domain, command), subject=domain.subject(command))
-
-
-def decider(domain: Domain[C, S], command: C) -> Callable[[Streams], Awaitable[Decision]]:
+def decider(domain: Domain[C, S], command: C, if_match: int | None = None) -> Callable[[Streams], Awaitable[Decision]]:
     """The decision over one command, for `Store.execute` and `Store.run`."""
 
     async def decide(streams: Streams) -> Decision:
-        batch = _Batch(domain, streams)
+        batch = Batch(domain, streams)
         [prepared] = await batch.prepare([command])
         await batch.load([prepared])
-        batch.take(prepared)
+        batch.take(prepared, if_match=if_match)
         return Decision(batch.changes(), subject=domain.subject(prepared))
 
     return decide
 
 
-async def carry_out_many(
-    store: Store, meta: Meta, domain: Domain[C, S], commands: Sequence[C], causes: Sequence[Cause] | None = None
-) -> list[Outcome]:
-    """Carry out commands in order, in one transaction; the answer has one outcome for each.
+async def carry_out_many(store: Store, meta: Meta, domain: Domain[C, S], commands: Sequence[C]) -> list[Outcome]:
+    """Carry out commands of one caller in order, in one transaction; the answer has one outcome for each.
 
     Errors   Busy when other writers keep interfering. Refusals are outcomes, not errors.
     Holds    a command that is refused leaves no trace; all others land, or none does.
@@ -81,60 +82,35 @@ async def carry_out_many(
     deadline = asyncio.get_running_loop().time() + meta.wait_s
 
     async def decide(streams: Streams) -> Decision:
-        outcomes.clear()
+        nonlocal outcomes
         may_wait = asyncio.get_running_loop().time() < deadline
-        decision, found = await _decide_many(streams, domain, commands, causes, may_wait=may_wait)
-        outcomes.extend(found)
-        return decision
+        batch = Batch(domain, streams)
+        outcomes = await batch.take_all(commands, may_wait=may_wait)
+        return Decision(batch.changes())
 
-    await store.execute(meta, decide)
+    # When the wait is over only `decide` says. Were both to look at the clock, a wait that ends between the two looks
+    # would refuse the whole batch for what one command lacks.
+    await store.execute(msgspec.structs.replace(meta, wait_s=math.inf), decide)
     return outcomes
 
 
 async def carry_out_in(
-    conn: Conn,
-    store: Store,
-    meta: Meta,
-    domain: Domain[C, S],
-    commands: Sequence[C],
-    causes: Sequence[Cause] | None = None,
+    conn: Conn, store: Store, meta: Meta, domain: Domain[C, S], commands: Sequence[C], causes: Sequence[Cause]
 ) -> list[Outcome]:
-    """The same in a transaction of the caller's, who retries the whole of it on VersionConflict."""
-    outcomes: list[Outcome] = []
+    """The same in a transaction of the caller's, who retries the whole of it on VersionConflict.
 
-    async def decide(streams: Streams) -> Decision:
-        decision, found = await _decide_many(streams, domain, commands, causes, may_wait=False)
-        outcomes.extend(found)
-        return decision
-
-    await store.run(conn, meta, decide)
+    Shapes   a cause for each command. `meta` has no key: what was carried out before, the domain knows by the cause.
+    """
+    streams = Streams(conn, meta.branches, store.index)
+    await streams.earlier([])  # Limits the transaction to what the caller may see.
+    metas = [msgspec.structs.replace(meta, cause=cause) for cause in causes]
+    batch = Batch(domain, streams)
+    outcomes = await batch.take_all(commands, metas)
+    await streams.append_all(batch.changes(), metas, [outcome.answer for outcome in outcomes])
     return outcomes
 
 
-async def _decide_many(
-    streams: Streams, domain: Domain[C, S], commands: Sequence[C], causes: Sequence[Cause] | None, *, may_wait: bool
-) -> tuple[Decision, list[Outcome]]:
-    batch = _Batch(domain, streams)
-    prepared = await batch.prepare(commands)
-    # All at once where that goes. Where the caller may not see one of the streams, each command finds out for itself.
-    needed: list[Collection[str]] | None = None
-    with contextlib.suppress(Refused):
-        needed = await batch.load(prepared)
-    outcomes: list[Outcome] = []
-    for at, command in enumerate(prepared):
-        try:
-            # A command before this one may have changed what it needs to see.
-            if needed is None or batch.changed(needed[at]):
-                await batch.load([command])
-            outcomes.append(Outcome(batch.take(command, causes[at] if causes else None)))
-        except Refused as refusal:
-            if may_wait and isinstance(refusal, Arriving):
-                raise
-            outcomes.append(Outcome(0, refusal))
-    return Decision(batch.changes()), outcomes
-
-
-class _Batch(Generic[C, S]):
+class Batch(Generic[C, S]):
     """The streams of a batch as they stand after the commands taken so far, and the facts that led there."""
 
     def __init__(self, domain: Domain[C, S], streams: Streams) -> None:
@@ -143,7 +119,7 @@ class _Batch(Generic[C, S]):
         self._loaded: dict[str, Loaded[S]] = {}
         self._states: dict[str, S] = {}
         self._facts: dict[str, list[Fact]] = {}
-        self._causes: dict[str, list[Cause]] = {}
+        self._commands: dict[str, list[int]] = {}  # Which command each of the facts follows from.
 
     async def prepare(self, commands: Sequence[C]) -> Sequence[C]:
         if self._domain.prepare is None:
@@ -173,33 +149,79 @@ class _Batch(Generic[C, S]):
             asking = again
         return needed
 
-    def changed(self, names: Collection[str]) -> bool:
-        """Whether a command taken so far has touched one of these streams."""
-        return not self._facts.keys().isdisjoint(names)
+    async def take_all(
+        self, commands: Sequence[C], metas: Sequence[Meta] | None = None, *, may_wait: bool = False
+    ) -> list[Outcome]:
+        """Prepare, load and take commands in order; each has its outcome. `metas` where callers or causes differ.
 
-    def take(self, command: C, cause: Cause | None = None) -> int:
-        """Decide one command and fold its facts; answers how many there are. `cause` where it is not the `Meta`'s.
+        Errors   an Arriving, when the caller may wait for it.
+        """
+        prepared = await self.prepare(commands)
+        # All at once where that goes. Where the caller may not see one of the streams, each finds out for itself.
+        needed: list[Collection[str]] | None = None
+        with contextlib.suppress(Refused):
+            needed = await self.load(prepared)
+        outcomes: list[Outcome] = []
+        for at, command in enumerate(prepared):
+            try:
+                # A command before this one may have changed what it needs to see.
+                if needed is None or self._changed(needed[at]):
+                    await self.load([command])
+                if metas is None:
+                    decided, answer = self.take(command), None
+                else:
+                    decided = self.take(command, at, metas[at].if_match)
+                    answer = self._answer(command, decided)
+                outcomes.append(Outcome(sum(map(len, decided.values())), answer=answer))
+            except Refused as refusal:
+                if may_wait and isinstance(refusal, Arriving):
+                    raise
+                outcomes.append(Outcome(0, refusal))
+        return outcomes
 
-        Errors   Unknown (what it leads to, or would make, is there and hidden from the caller); what the domain
-                 refuses; Forbidden (a fact of a branch the caller has no part in).
+    def take(self, command: C, at: int = 0, if_match: int | None = None) -> Facts:
+        """Decide one command and fold the facts, which are answered. `at` counts the commands, from 0.
+
+        Errors   Unknown (what it leads to, or would make, is there and hidden from the caller); VersionMismatch; what
+                 the domain refuses; Forbidden (a fact of a branch the caller has no part in).
         Holds    a command that is refused has left no trace here.
         """
         self._check_hidden(self._led_to(command))
+        if if_match is not None:
+            self._check_version(self._domain.subject(command), if_match)
         decided = self._domain.decide(command, self._states)
         self._check_hidden(stream for stream, facts in decided.items() if facts)
         for facts in decided.values():
             for fact in facts:
-                if fact.branch not in self._streams.meta.branches:
+                if fact.branch not in self._streams.branches:
                     raise Forbidden("not in your branches", branch=fact.branch)
-        count = 0
         for stream, facts in decided.items():
             for fact in facts:
                 self._states[stream] = self._domain.evolve(self._states[stream], fact)
             self._facts.setdefault(stream, []).extend(facts)
-            if cause is not None:
-                self._causes.setdefault(stream, []).extend([cause] * len(facts))
-            count += len(facts)
-        return count
+            self._commands.setdefault(stream, []).extend([at] * len(facts))
+        return decided
+
+    def changes(self) -> list[Change]:
+        return [
+            Change(name, loaded.version, self._facts.get(name, ()), self._commands.get(name))
+            for name, loaded in self._loaded.items()
+        ]
+
+    def _answer(self, command: C, decided: Facts) -> Recorded:
+        """To a command that was just taken: the versions of what it touched, and of what it was about."""
+        subject = self._domain.subject(command)
+        touched = {stream for stream, facts in decided.items() if facts}
+        if subject in self._loaded:
+            touched.add(subject)
+        return Recorded({stream: self._version(stream) for stream in sorted(touched)}, subject)
+
+    def _version(self, stream: str) -> int:
+        return self._loaded[stream].version + len(self._facts.get(stream, ()))
+
+    def _changed(self, names: Collection[str]) -> bool:
+        """Whether a command taken so far has touched one of these streams."""
+        return not self._facts.keys().isdisjoint(names)
 
     def _led_to(self, command: C) -> Collection[str]:
         """The streams that a command does not name itself, but what is on record does. None where nothing is hidden.
@@ -214,8 +236,6 @@ class _Batch(Generic[C, S]):
         if not self._streams.hidden.isdisjoint(streams):
             raise Unknown("no such thing, or not in your branches")
 
-    def changes(self) -> list[Change]:
-        return [
-            Change(name, loaded.version, self._facts.get(name, ()), self._causes.get(name))
-            for name, loaded in self._loaded.items()
-        ]
+    def _check_version(self, subject: str, if_match: int) -> None:
+        if subject in self._loaded and self._version(subject) != if_match:
+            raise VersionMismatch("it changed since you read it", version=self._version(subject))

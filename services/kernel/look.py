@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from services.kernel.commands import Domain
 from services.kernel.errors import Unknown
-from services.kernel.meta import Branches, Cause, Meta
+from services.kernel.meta import Branches
 from services.kernel.store import Loaded, Store, Streams
 
 S = TypeVar("S")
@@ -25,8 +25,8 @@ async def look(
     deadline = loop.time() + wait_s
     while True:
         async with store.pool.acquire() as conn, conn.transaction(readonly=True):
-            streams = Streams(conn, Meta(actor="", cause=Cause(""), branches=branches))
-            await streams.earlier()  # Limits the transaction to these branches.
+            streams = Streams(conn, branches)
+            await streams.earlier([])  # Limits the transaction to these branches.
             loaded = await streams.load(stream, domain.evolve, domain.initial)
         if loaded.version:
             return loaded

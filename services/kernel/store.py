@@ -1,7 +1,8 @@
 """The event store: load streams, append facts to them, remember the answer to a command.
 
-A command runs in one transaction: look for an earlier answer, load, decide, append. Appending is one call of the SQL
-function `append` (migrations/0001), which compares and sets every stream's version.
+A command runs in one transaction: look for an earlier answer, load, decide, append; commands that arrive together share
+one (together.py). Appending is one call of the SQL function `append` (migrations/0001), which compares and sets every
+stream's version.
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ from services.kernel.errors import (
     Refused,
     Unknown,
     VersionConflict,
-    VersionMismatch,
 )
-from services.kernel.meta import Meta
+from services.kernel.meta import Branches, Meta
 from services.kernel.metrics import CONFLICTS
 from services.kernel.pool import Conn, Pool, open_pool
 
@@ -50,9 +50,9 @@ __all__ = [
     "versions_text",
 ]
 ATTEMPTS_MAX: Final = 3  # A fourth conflict means a hot stream: shed load, do not spin.
-_ARRIVAL_POLL_S: Final = 0.05  # How often a command that may wait looks again for what it needs.
-_ACQUIRE_S_MAX: Final = 10.0  # For a connection of the pool: past it the service is overloaded, and should say so.
-_BACKOFF_S: Final = 0.01  # Before a retry, times the attempt and a random share, so that rivals part.
+ARRIVAL_POLL_S: Final = 0.05  # How often a command that may wait looks again for what it needs.
+ACQUIRE_S_MAX: Final = 10.0  # For a connection of the pool: past it the service is overloaded, and should say so.
+_BACKOFF_S: Final = 0.01  # Before a retry, times the attempt and a random share.
 
 S = TypeVar("S")
 Evolve = Callable[[S, Fact], S]
@@ -96,13 +96,12 @@ Index = Callable[[Conn, Sequence[Fact]], Awaitable[None]]
 
 
 class Streams:
-    """The streams of one service within one transaction."""
+    """The streams of one service within one transaction, as far as a caller of these branches may see them."""
 
-    def __init__(self, conn: Conn, meta: Meta, index: Index | None = None, subject: str | None = None) -> None:
+    def __init__(self, conn: Conn, branches: Branches, index: Index | None = None) -> None:
         self.conn = conn
-        self.meta = meta
+        self.branches = branches
         self._index = index
-        self._subject = subject
         self.hidden: set[str] = set()  # Streams that are there, and of which the caller may see nothing.
 
     async def load(self, stream: str, evolve: Evolve[S], initial: S) -> Loaded[S]:
@@ -113,7 +112,7 @@ class Streams:
         """Fold many streams in one query. A stream that does not exist is `initial` at version 0.
 
         So is one that the caller may not see: the rules then refuse it in the same words, and he cannot tell the two.
-        Errors   Unknown where the caller may see a part of a stream only; VersionMismatch against If-Match.
+        Errors   Unknown where the caller may see a part of a stream only.
         """
         wanted = sorted(set(names))
         states: dict[str, Loaded[S]] = dict.fromkeys(wanted, Loaded(initial, 0))
@@ -133,46 +132,45 @@ class Streams:
             if seen[stream] != version:  # Row-level security hid some of it.
                 raise Unknown("no such thing, or not in your branches")
             states[stream] = Loaded(folded[stream], version)
-        expected = self.meta.if_match
-        if expected is not None and self._subject in states and states[self._subject].version != expected:
-            raise VersionMismatch("it changed since you read it", version=states[self._subject].version)
         return states
 
-    async def append(self, decision: Decision) -> Recorded:
-        """Append the facts of a decision and remember its answer, all or nothing.
+    async def append(self, decision: Decision, meta: Meta) -> Recorded:
+        """Append the facts of the decision over one command. Errors: as `append_all`."""
+        versions = {c.stream: c.reached for c in decision.changes if c.facts or c.stream == decision.subject}
+        answer = Recorded(versions, decision.subject)
+        return msgspec.structs.replace(answer, position=(await self.append_all(decision.changes, [meta], [answer]))[0])
 
-        Errors   Unknown (what would be new is there, hidden from the caller), Forbidden (a fact of a branch he has no
-                 part in), FactTooLarge, VersionConflict (try again).
+    async def append_all(
+        self, changes: Iterable[Change], metas: Sequence[Meta], answers: Sequence[Recorded | None]
+    ) -> list[int | None]:
+        """Append the facts that follow from some commands, and remember the answer to each, all or nothing.
+
+        Shapes   a meta for each command, and what it is answered or None; answers the position of each one's last fact.
+        Errors   Unknown (what would be new is there, hidden from the caller), FactTooLarge, VersionConflict (again).
         """
-        changes = sorted((c for c in decision.changes if c.facts), key=lambda c: c.stream)
+        changes = sorted((c for c in changes if c.facts), key=lambda c: c.stream)
         if not self.hidden.isdisjoint(c.stream for c in changes):
             raise Unknown("no such thing, or not in your branches")
         assert len({c.stream for c in changes}) == len(changes), "a decision names each stream once"
-        versions = {c.stream: c.expected for c in decision.changes if c.stream == decision.subject}
-        versions.update((c.stream, c.expected + len(c.facts)) for c in changes)
-        recorded = Recorded(versions, decision.subject)
-        meta = self.meta
-        if not changes and meta.key is None:
-            return recorded
-        columns = Columns.of(changes, meta)
+        keys = [meta.key if answer is not None else None for meta, answer in zip(metas, answers, strict=True)]
+        if not changes and not any(keys):
+            return [None] * len(metas)
+        columns = Columns.of(changes)
         try:
-            position = await self.conn.fetchval(
+            positions: list[int | None] = await self.conn.fetchval(
                 _APPEND,
                 [c.stream for c in changes],
                 [c.expected for c in changes],
-                columns.stream,
-                columns.version,
-                columns.type,
-                columns.branch,
-                columns.effective_on,
-                columns.data,
-                columns.correlation_id,
-                columns.causation_id,
-                columns.traceparent,
-                meta.actor,
-                meta.key,
-                meta.request,
-                _ANSWER.encode(recorded).decode(),
+                [c.reached for c in changes],
+                *columns,
+                [meta.actor for meta in metas],
+                [meta.cause.correlation_id for meta in metas],
+                [meta.cause.causation_id for meta in metas],
+                [meta.cause.traceparent for meta in metas],
+                columns.last_of(len(metas)),
+                keys,
+                [meta.request for meta in metas],
+                [_without_position(answer) for answer in answers],
             )
             if self._index is not None and changes:
                 await self._index(self.conn, [fact for change in changes for fact in change.facts])
@@ -181,34 +179,45 @@ class Streams:
             if error.sqlstate in _CONFLICTS:
                 raise VersionConflict(str(error)) from None
             raise
-        return msgspec.structs.replace(recorded, position=position)
+        return positions
 
-    async def earlier(self) -> Recorded | None:
-        """The stored answer to this command, where there is one. Limits the transaction to the caller's branches.
+    async def earlier(self, metas: Sequence[Meta]) -> list[Recorded | Refused | None]:
+        """The stored answer to each of these commands, where there is one. Limits the transaction to the branches.
 
-        Errors   KeyInProgress (the same command is running elsewhere), KeyReused (another request had this key).
+        A refusal in its place is KeyInProgress (the same command is running, elsewhere or before this one among these)
+        or KeyReused (another request had this key).
         """
-        meta = self.meta
-        if meta.key is None:
-            await self.conn.execute("SELECT set_config('openitem.branches', $1, true)", meta.branches.setting)
-            return None
-        row = await self.conn.fetchrow(_EARLIER, meta.branches.setting, meta.actor, meta.key)
-        assert row is not None
-        if not row["free"]:
-            raise KeyInProgress("the same command is being carried out")
-        if row["answer"] is None:
-            return None
-        if row["request"] != meta.request:
-            raise KeyReused("the key was used before, with another request", field="Idempotency-Key")
-        return _ANSWER_DECODER.decode(row["answer"])
+        keyed = {(meta.actor, meta.key): None for meta in metas if meta.key is not None}
+        found: dict[tuple[str, str | None], asyncpg.Record] = {}
+        if keyed:
+            actors, keys = zip(*keyed, strict=True)
+            rows = await self.conn.fetch(_EARLIER, self.branches.setting, actors, keys)
+            found = dict(zip(keyed, rows, strict=True))
+        else:
+            await self.conn.execute("SELECT set_config('openitem.branches', $1, true)", self.branches.setting)
+        return [None if meta.key is None else _said(meta, found.pop((meta.actor, meta.key), None)) for meta in metas]
 
-    async def answered(self) -> bool:
-        """Whether this command has an answer by now."""
-        meta = self.meta
-        if meta.key is None:
-            return False
-        query = "SELECT EXISTS (SELECT FROM commands WHERE actor = $1 AND key = $2)"
-        return bool(await self.conn.fetchval(query, meta.actor, meta.key))
+    async def answered(self, metas: Sequence[Meta]) -> list[bool]:
+        """Of each of these commands whether it has an answer by now."""
+        if all(meta.key is None for meta in metas):
+            return [False] * len(metas)
+        rows = await self.conn.fetch(_ANSWERED, [meta.actor for meta in metas], [meta.key for meta in metas])
+        return [bool(row["answered"]) for row in rows]
+
+
+def _said(meta: Meta, row: asyncpg.Record | None) -> Recorded | Refused | None:
+    if row is None or not row["free"]:
+        return KeyInProgress("the same command is being carried out")
+    if row["answer"] is None:
+        return None
+    if row["request"] != meta.request:
+        return KeyReused("the key was used before, with another request", field="Idempotency-Key")
+    return _ANSWER_DECODER.decode(row["answer"])
+
+
+def _without_position(answer: Recorded | None) -> str | None:
+    """The answer up to its position, which is the last member, and which `append` fills in."""
+    return None if answer is None else _ANSWER.encode(answer).decode().removesuffix("null}")
 
 
 Decide = Callable[[Streams], Awaitable[Decision]]
@@ -225,10 +234,10 @@ class Store:
         self.pool = pool
         self.index = index
 
-    async def execute(self, meta: Meta, decide: Decide, *, subject: str | None = None) -> Recorded:
+    async def execute(self, meta: Meta, decide: Decide) -> Recorded:
         """Carry out one command: `decide` loads what it needs and answers what follows from it.
 
-        Errors   what `decide` refuses; KeyInProgress; KeyReused; VersionMismatch; Busy after ATTEMPTS_MAX conflicts.
+        Errors   what `decide` refuses; KeyInProgress; KeyReused; Busy after ATTEMPTS_MAX conflicts.
                  TimeoutError, a transient, when no connection became free.
         Holds    either all facts of the decision and its answer are stored, or nothing is.
         """
@@ -237,38 +246,45 @@ class Store:
         while True:
             try:
                 with tracing.span("decide and append", attempt=attempt):
-                    async with self.pool.acquire(timeout=_ACQUIRE_S_MAX) as conn, conn.transaction():
-                        return await self.run(conn, meta, decide, subject=subject)
+                    async with self.pool.acquire(timeout=ACQUIRE_S_MAX) as conn, conn.transaction():
+                        return await self.run(conn, meta, decide)
             except Arriving:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
-                await asyncio.sleep(_ARRIVAL_POLL_S)
+                await asyncio.sleep(ARRIVAL_POLL_S)
             except (VersionConflict, asyncpg.DeadlockDetectedError) as conflict:
                 CONFLICTS.inc()
                 if attempt == ATTEMPTS_MAX:
                     raise Busy("it keeps changing; send the same request again") from conflict
-                await asyncio.sleep(_BACKOFF_S * attempt * random.random())  # noqa: S311 - only to part rivals
+                await part_rivals(attempt)
                 attempt += 1
             except asyncpg.InsufficientPrivilegeError as error:  # Row-level security: the guard behind our own.
                 raise Forbidden("not in your branches") from error
 
-    async def run(self, conn: Conn, meta: Meta, decide: Decide, *, subject: str | None = None) -> Recorded:
+    async def run(self, conn: Conn, meta: Meta, decide: Decide) -> Recorded:
         """The same within a transaction of the caller's: a consumer's, which also moves its position.
 
         Errors   as `execute`, but VersionConflict is the caller's to retry.
         """
-        streams = Streams(conn, meta, self.index, subject)
-        earlier = await streams.earlier()
+        streams = Streams(conn, meta.branches, self.index)
+        [earlier] = await streams.earlier([meta])
+        if isinstance(earlier, Refused):
+            raise earlier
         if earlier is not None:
             return earlier
         try:
             decision = await decide(streams)
         except Refused:
             # The same command may have been answered just after we looked, and what it did may be what refuses us now.
-            if await streams.answered():
+            if any(await streams.answered([meta])):
                 raise VersionConflict("answered meanwhile") from None
             raise
-        return await streams.append(decision)
+        return await streams.append(decision, meta)
+
+
+async def part_rivals(attempt: int) -> None:
+    """Wait a little after a conflict, at random, so that those who met do not meet again."""
+    await asyncio.sleep(_BACKOFF_S * attempt * random.random())  # noqa: S311 - only to part rivals
 
 
 def versions_text(versions: Mapping[str, int]) -> str:
@@ -285,12 +301,22 @@ FROM streams s LEFT JOIN events e ON e.stream = s.stream
 WHERE s.stream = ANY ($1::text[])
 ORDER BY s.stream, e.stream_version
 """
-_APPEND: Final = "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-# The lock is taken before the answer is looked up. Should the other's commit fall between our snapshot and our lock,
-# the append finds the key taken, and the retry reads the answer.
+_APPEND: Final = "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+# A lock is taken before its answer is looked up. Should the other's commit fall between our snapshot and our lock, the
+# append finds the key taken, and the retry reads the answer. Materialised, or Postgres might look first and lock after.
 _EARLIER: Final = """
+WITH locked AS MATERIALIZED (
+    SELECT k.actor, k.key, k.i, pg_try_advisory_xact_lock(hashtextextended(k.actor || ' ' || k.key, 0)) AS free
+    FROM (SELECT set_config('openitem.branches', $1, true)) s,
+         unnest($2::text[], $3::text[]) WITH ORDINALITY AS k(actor, key, i)
+)
 SELECT l.free, c.request, c.answer
-FROM (SELECT set_config('openitem.branches', $1, true),
-             pg_try_advisory_xact_lock(hashtextextended($2 || ' ' || $3, 0)) AS free) l
-LEFT JOIN commands c ON c.actor = $2 AND c.key = $3
+FROM locked l LEFT JOIN LATERAL (
+    SELECT c.request, c.answer FROM commands c WHERE c.actor = l.actor AND c.key = l.key OFFSET 0
+) c ON true
+ORDER BY l.i
+"""
+_ANSWERED: Final = """
+SELECT EXISTS (SELECT FROM commands c WHERE c.actor = k.actor AND c.key = k.key) AS answered
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(actor, key, i) ORDER BY k.i
 """

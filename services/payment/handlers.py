@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from services.kernel.commands import carry_out
 from services.kernel.look import look as look_at
 from services.kernel.meta import Branches, Meta
 from services.kernel.store import Loaded, Recorded, Store
+from services.kernel.together import carry_out
 from services.payment.domain import DOMAIN
 from services.payment.domain.commands import Command
 from services.payment.domain.state import State
 
 
 async def handle(store: Store, meta: Meta, command: Command) -> Recorded:
-    """Carry out one command. Errors: what the domain refuses, and those of `Store.execute`."""
+    """Carry out one command. Errors: what the domain refuses, and those of `together.carry_out`."""
     return await carry_out(store, meta, DOMAIN, command)
 
 

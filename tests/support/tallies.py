@@ -12,11 +12,11 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Response
 from pydantic import BaseModel, Field
 
 from services.kernel.bulk import BulkKind, bulk_router
-from services.kernel.commands import carry_out
 from services.kernel.http import Caller, CommandAnswer, allow, answer, caller_of, create_app, meta_of, store_of
 from services.kernel.meta import Meta
 from services.kernel.settings import Settings
 from services.kernel.store import Store
+from services.kernel.together import carry_out
 from tests.support.tally import TALLIES, Mark, MarkRow, mark_of
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
