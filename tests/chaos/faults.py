@@ -49,7 +49,12 @@ def refuse_connections(fire: Fire, chance: Random) -> tuple[str, Coroutine[Any, 
         chance.choice(["invoice", "payment", "contact", "escalation", "projections"]),
         chance.uniform(1, 4),
     )
-    return f"database of {service} closed for {seconds:.1f} s", fire.refuse_connections(seconds, service)
+
+    async def refuse() -> None:
+        async with fire.refusing_connections(service):
+            await asyncio.sleep(seconds)
+
+    return f"database of {service} closed for {seconds:.1f} s", refuse()
 
 
 def take_the_broker_away(fire: Fire, chance: Random) -> tuple[str, Coroutine[Any, Any, None]]:

@@ -21,9 +21,9 @@ import psutil
 from deploy.embedded.keys import mint
 from deploy.embedded.ports import free_port
 from services.kernel.settings import HTTP_PORTS, WORKER_PORTS
+from tests.support.patience import PATIENCE_S
 
 READY_S_MAX = 240.0  # On a machine that runs other tests too.
-STOP_S_MAX = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 OPENITEM = str(Path(sys.executable).with_name("openitem"))  # The program as installed, not as a module.
 
@@ -55,25 +55,25 @@ class Demo:
     def get(self, path: str, *, role: str = "auditor", **headers: str) -> Any:
         """Ask reporting; the answer as JSON."""
         bearer = {"Authorization": f"Bearer {self.token(role)}"}
-        response = httpx.get(f"{self.urls['reporting']}{path}", headers={**bearer, **headers}, timeout=30)
+        response = httpx.get(f"{self.urls['reporting']}{path}", headers={**bearer, **headers}, timeout=PATIENCE_S)
         assert response.status_code == 200, response.text
         return response.json()
 
-    def post(self, service: str, path: str, body: Mapping[str, Any], *, role: str = "admin", wait: int = 10) -> str:
+    def post(self, service: str, path: str, body: Mapping[str, Any], *, role: str = "admin", wait: int = 30) -> str:
         """Send a command; answers the position that a read can wait for."""
         headers = {
             "Authorization": f"Bearer {self.token(role)}",
             "Idempotency-Key": str(uuid4()),
             "Prefer": f"wait={wait}",
         }
-        response = httpx.post(f"{self.urls[service]}{path}", json=body, headers=headers, timeout=30)
+        response = httpx.post(f"{self.urls[service]}{path}", json=body, headers=headers, timeout=PATIENCE_S)
         assert response.status_code in (200, 201), response.text
         return response.headers["Openitem-Position"]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it as a user would; answers its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(STOP_S_MAX)
+        return self.process.wait(PATIENCE_S)
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def demo(state: Path, *arguments: str, **variables: str) -> Iterator[Demo]:
         while "Ctrl-C stops everything" not in running.output:
             assert process.poll() is None, f"it ended with {process.returncode}:\n{running.output}"
             assert time.monotonic() < deadline, f"not ready in time:\n{running.output}"
-            time.sleep(0.2)
+            time.sleep(0.05)
         yield running
     finally:
         if process.poll() is None:
@@ -113,10 +113,7 @@ def own_ports() -> dict[str, str]:
     """Variables that give every service a port of its own."""
     names = [f"OPENITEM_{service.upper()}_PORT" for service in HTTP_PORTS]
     names += [f"OPENITEM_{service.upper()}_WORKER_PORT" for service in WORKER_PORTS]
-    ports: set[int] = set()
-    while len(ports) < len(names):
-        ports.add(free_port())
-    return dict(zip(names, map(str, ports), strict=True))
+    return {name: str(free_port()) for name in names}
 
 
 def left_behind(state: Path) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random, randint
+from random import Random
 from xmlrpc.client import Fault
 
 import httpx
@@ -20,7 +20,8 @@ import psutil
 
 from deploy.demo.stack import Stack
 from deploy.embedded.keys import mint
-from deploy.embedded.ports import FREE_MIN, is_busy
+from deploy.embedded.ports import free_port
+from deploy.embedded.server import kill_all
 from deploy.embedded.supervise import ProgramFailed, Supervisor
 from services.kernel.settings import HTTP_PORTS, WORKER_PORTS, database_url
 from services.kernel.transient import is_transient
@@ -28,14 +29,14 @@ from tests.support.checker import CONSUMERS, Checker, connection
 from tests.support.clerk import BRANCHES, HOT_ACCOUNT, Clerk
 from tests.support.counter import Counter
 from tests.support.papers import days_ago
+from tests.support.patience import PATIENCE_S
 from tests.support.said import KEY_PREFIX, Said
 
 CLERKS = 8
 COMMANDS_PER_S = 25.0  # All clerks together, while nothing is wrong: leaves half of two cores to the servers.
 UP_S_MAX = 150.0  # On a machine that runs other tests too; 10 s where it is alone.
-SETTLE_S_MAX = 120.0
+SETTLE_S_MAX = 150.0
 SERVERS = ("kafka", "postgres")
-PORTS = (12_000, FREE_MIN - 1)  # Other tests take theirs above.
 
 
 @dataclass
@@ -59,11 +60,6 @@ class Fire:
     @property
     def programs(self) -> list[str]:
         return [program.name for program in self.supervisor.programs]
-
-    @property
-    def spare_port(self) -> int:
-        [port] = own_ports(1)
-        return port
 
     def token(self, role: str) -> str:
         return self.tokens.setdefault(role, mint(self.state, role, [role], "*"))
@@ -156,11 +152,12 @@ class Fire:
         finally:
             self._signal(name, signal.SIGCONT)
 
-    async def refuse_connections(self, seconds: float, *services: str) -> None:
-        """Databases that let nobody in, and throw out whoever is."""
+    @asynccontextmanager
+    async def refusing_connections(self, *services: str) -> AsyncIterator[None]:
+        """While the block runs, databases that let nobody in; whoever is in is thrown out."""
         try:
             await self._doors(services, "false")
-            await asyncio.sleep(seconds)
+            yield
         finally:
             async with asyncio.timeout(UP_S_MAX):
                 while True:  # The server itself may be away at that moment.
@@ -188,7 +185,7 @@ class Fire:
 
     async def metric(self, service: str, name: str) -> float:
         """The sum of a metric of a worker over its labels."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             answer = await client.get(f"http://127.0.0.1:{self.stack.worker_ports[service]}/metrics")
         lines = [line for line in answer.text.splitlines() if line.startswith((name + "{", name + " "))]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
@@ -217,25 +214,18 @@ async def _work(clerk: Clerk, every_s: float, stop: asyncio.Event) -> None:
 @contextmanager
 def fire(state: Path) -> Iterator[Fire]:
     """A system with empty books, on ports of its own, gone at the end."""
-    ports = own_ports(len(HTTP_PORTS) + len(WORKER_PORTS))
     stack = Stack(
         state,
-        http_ports=dict(zip(HTTP_PORTS, ports, strict=False)),
-        worker_ports=dict(zip(WORKER_PORTS, ports[len(HTTP_PORTS) :], strict=True)),
+        http_ports={service: free_port() for service in HTTP_PORTS},
+        worker_ports={service: free_port() for service in WORKER_PORTS},
         short_lived=True,
     )
     with stack.running() as supervisor:
         yield Fire(state, stack, supervisor)
-
-
-def own_ports(count: int) -> list[int]:
-    """Free ports from a range of our own: nobody may take one while whoever listens on it is dead."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = randint(*PORTS)
-        if port not in ports and not is_busy(port):
-            ports.append(port)
-    return ports
+        # Nothing of it is kept, and a polite end of all would take ten seconds.
+        assert supervisor.pid is not None
+        top = psutil.Process(supervisor.pid)
+        kill_all([top, *top.children(recursive=True)])
 
 
 _THROW_OUT = """

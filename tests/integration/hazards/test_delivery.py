@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from events.topics import SERVICES
+from tests.support.patience import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from tests.support.fire import Fire
@@ -112,7 +113,7 @@ async def test_what_cannot_be_applied_holds_up_its_own_stream_until_it_is_brough
             await constrain(under_fire, f"ADD CONSTRAINT unlucky CHECK (name <> '{UNLUCKY}')")
             await open_and_change(counter, unlucky)
             await until_metric(under_fire, len(sick) + 1)
-        await under_fire.checker.settle(60, but={stream_of(unlucky)})
+        await under_fire.checker.settle(PATIENCE_S, but={stream_of(unlucky)})
         told = await openitem(under_fire, "parked", "list", "--service", "projections", "--json", status=1)
         parked = {row["stream"]: row for row in map(msgspec.json.decode, told.splitlines())}
         assert {name: parked[stream_of(account)]["code"] for name, account in sick.items()} == {n: n for n in sick}
@@ -167,8 +168,10 @@ async def drop(fire: Fire, stream: str, version: int) -> None:
         await conn.close()
 
 
-async def until_metric(fire: Fire, streams: int, within_s: float = 30) -> None:
+async def until_metric(fire: Fire, streams: int) -> None:
     """Wait until the worker of projections tells so many parked streams."""
-    async with asyncio.timeout(within_s):
-        while await fire.metric("projections", "openitem_consumer_parked_streams") != streams:  # noqa: ASYNC110
-            await asyncio.sleep(0.2)
+
+    async def told() -> bool:
+        return await fire.metric("projections", "openitem_consumer_parked_streams") == streams
+
+    await until(told)

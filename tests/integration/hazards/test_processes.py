@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deploy.embedded.ports import free_port
+
 if TYPE_CHECKING:
     from tests.support.fire import Fire
 
@@ -56,5 +58,5 @@ async def test_two_workers_fight_for_partitions_and_one_freezes(under_fire: Fire
 def another(fire: Fire, name: str) -> subprocess.Popen[bytes]:
     """A second process of a worker, on a port of its own."""
     [program] = [program for program in fire.supervisor.programs if program.name == name]
-    environment = os.environ | dict(program.environment) | {"OPENITEM_WORKER_PORT": str(fire.spare_port)}
+    environment = os.environ | dict(program.environment) | {"OPENITEM_WORKER_PORT": str(free_port())}
     return subprocess.Popen(program.command, env=environment, stderr=subprocess.DEVNULL)
