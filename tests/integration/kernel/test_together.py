@@ -152,18 +152,15 @@ class TestApart:
 
 
 class TestFlow:
-    async def test_whoever_comes_at_any_moment_is_served(self, store: Store) -> None:
-        """Also between the end of a line and the next turn of the loop."""
-
-        async def client(number: int) -> None:
-            for at in range(30):
-                await carry_out(store, asked(number), TALLIES, Mark(f"t{number}", f"x{at}"))
-                for _ in range(at % 5):
-                    await asyncio.sleep(0)
-
+    async def test_who_comes_just_when_the_last_line_ends_is_served(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A caller hears of his answer, and asks again, before the loop sees that the line which gave it has ended."""
+        monkeypatch.setattr("services.kernel.together._LINES_MAX", 1)
         async with asyncio.timeout(60):
-            await asyncio.gather(*(client(number) for number in range(8)))
-        assert await store.pool.fetchval("SELECT count(*) FROM events") == 240
+            for at in range(5):
+                await carry_out(store, asked(at), TALLIES, Mark("a", f"x{at}"))
+        assert await store.pool.fetchval("SELECT count(*) FROM events") == 5
 
     async def test_two_processes_on_hot_streams_lose_nothing(self, url: str, store: Store) -> None:
         async with await open_pool(url, size_max=10, branches=EVERY_BRANCH) as others:
