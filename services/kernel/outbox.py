@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 import asyncpg
@@ -20,9 +20,13 @@ _LEADER: Final = 7_368_464
 # Held by whoever wants the leader to step aside for a while (`republish`): it ends with his session.
 _STEP_ASIDE: Final = 7_368_465
 
+# Postgres counts microseconds from the year 2000.
+_EPOCH: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 # seq, event_id, type, stream, stream_version, recorded_at, actor, branch, correlation_id, causation_id, traceparent,
-# data: in that order, see `publish.py`.
+# data: in that order, see `publish.py`. On this session a moment is an integer, microseconds since 1970: what Postgres
+# has but for the epoch, and half the cost of a datetime that is only written out.
 Row: TypeAlias = "asyncpg.Record"
 
 
@@ -57,9 +61,9 @@ class Outbox:
         """The highest seq that was given."""
         return int(await self._session.fetchval("SELECT seq_assigned FROM relay"))
 
-    async def oldest_unpublished(self) -> datetime | None:
-        """When the oldest fact was recorded that Kafka has not, as far as anybody noted."""
-        moment: datetime | None = await self._session.fetchval(_OLDEST)
+    async def oldest_unpublished(self) -> int | None:
+        """When the oldest fact was recorded that Kafka has not, as far as anybody noted; microseconds since 1970."""
+        moment: int | None = await self._session.fetchval(_OLDEST)
         return moment
 
     async def take(self, count_max: int) -> list[Row]:
@@ -127,6 +131,13 @@ async def open_outbox(url: str, name: str = "openitem-relay") -> AsyncIterator[O
         },
     )
     try:
+        await session.set_type_codec(
+            "timestamptz",
+            schema="pg_catalog",
+            format="tuple",
+            encoder=lambda moment: (moment - _EPOCH,),
+            decoder=lambda moment: moment[0] + _EPOCH,
+        )
         yield Outbox(session)
     finally:
         await _end(session)

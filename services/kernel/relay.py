@@ -10,7 +10,6 @@ import asyncio
 import random
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
@@ -21,12 +20,12 @@ from mode import Service
 from events.topics import topic_of
 from services.kernel import flow_metrics as metrics
 from services.kernel import topics
-from services.kernel.outbox import Outbox, open_outbox
-from services.kernel.publish import Publisher, Wave
+from services.kernel.outbox import Outbox, Row, open_outbox
+from services.kernel.publish import Flight, Publisher
 from services.kernel.settings import Settings
 from services.kernel.transient import is_transient
 
-WAVE_MAX: Final = 3_000  # Facts in flight at once: enough to keep a broker busy, little to send again after a crash.
+WAVE_MAX: Final = 3_000  # Facts at once: enough to keep a broker busy; a crash sends three such waves again at most.
 _POLL_S_MIN: Final = 0.01  # The first look after facts were found; a command is visible elsewhere soon after.
 _POLL_S_MAX: Final = 0.05  # What a service at rest does: twenty empty statements a second.
 _STAND_BY_S: Final = 0.5
@@ -52,7 +51,9 @@ class Relay(Service):
         self._news = asyncio.Event()
         self._done = asyncio.Event()
         self._connected = False
-        self._oldest: datetime | None = None
+        self._acknowledged = 0
+        self._look_at = 0.0
+        self._oldest: int | None = None  # In microseconds since 1970.
 
     @property
     def ready(self) -> bool:
@@ -128,57 +129,70 @@ class Relay(Service):
 
     async def _send_again(self, outbox: Outbox, publisher: Publisher) -> None:
         """Send what has a seq and no acknowledgement: another leader's last, or ours before an error."""
-        after = await outbox.acknowledged()
-        while rows := await outbox.taken(after, self._wave_max):
+        self._acknowledged = await outbox.acknowledged()
+        while rows := await outbox.taken(self._acknowledged, self._wave_max):
             wave = publisher.wave(rows)
             self._oldest = wave.oldest
             log.info("relay_sends_again", first=rows[0][0], last=wave.last)
             await publisher.send(wave)
-            await self._acknowledge(outbox, wave)
-            after = wave.last
+            await self._acknowledge(outbox, wave.last)
 
     async def _send_new(self, outbox: Outbox, publisher: Publisher) -> None:
-        """Take and encode a wave while the one before it is on its way, and send it when that has arrived."""
-        on_its_way: tuple[Wave, asyncio.Task[None]] | None = None
-        poll_s = _POLL_S_MIN
-        look_at = 0.0
-        try:
-            while not self.should_stop:
-                if time.monotonic() >= look_at:
-                    if await outbox.asked_to_step_aside():
-                        log.info("relay_steps_aside")
-                        break
-                    await outbox.raise_floor()
-                    look_at = time.monotonic() + _LOOK_S
-                self._news.clear()
-                rows = await outbox.take(self._wave_max)
-                wave = publisher.wave(rows) if rows else None
-                if on_its_way is not None:
-                    await on_its_way[1]
-                    await self._acknowledge(outbox, on_its_way[0])
-                    on_its_way = None
-                if wave is not None:
-                    self._oldest = wave.oldest
-                    on_its_way = wave, asyncio.create_task(publisher.send(wave))
-                    # Lets the batches leave now, not when the next wave is encoded.
-                    await asyncio.sleep(0)
-                    poll_s = _POLL_S_MIN
-                else:
-                    self._oldest = None
-                    await self._wait_for_news(poll_s)
-                    poll_s = min(_POLL_S_MAX, poll_s * 1.5)
-            if on_its_way is not None:
-                await on_its_way[1]
-                await self._acknowledge(outbox, on_its_way[0])
-                on_its_way = None
-        finally:
-            if on_its_way is not None:
-                on_its_way[1].cancel()
-                await asyncio.gather(on_its_way[1], return_exceptions=True)
+        """Take, encode and send, wave after wave, until the service stops or others want to lead.
 
-    async def _acknowledge(self, outbox: Outbox, wave: Wave) -> None:
-        await outbox.acknowledge(wave.last)
-        metrics.RELAY_PUBLISHED.labels(self._service).inc(wave.count)
+        Three at once while there is much to do: Kafka receives one wave, this process encodes the next, and Postgres
+        takes the one after it.
+        """
+        flight = Flight(publisher)
+        ahead: asyncio.Task[list[Row]] | None = None
+        goes_on = True
+        poll_s = _POLL_S_MIN
+        try:
+            # What was taken ahead is sent even when it is time to end: otherwise the next leader would have to.
+            while goes_on or ahead is not None:
+                self._news.clear()
+                rows = await (ahead or outbox.take(self._wave_max))
+                # A session does one thing at a time, so what else there is for it comes between two takes.
+                await self._acknowledge(outbox, flight.arrived)
+                goes_on = await self._goes_on(outbox)
+                ahead = None
+                if goes_on and len(rows) == self._wave_max:
+                    ahead = asyncio.create_task(outbox.take(self._wave_max))
+                    await asyncio.sleep(0)  # The statement leaves now, not when this wave is encoded.
+                if rows:
+                    wave = publisher.wave(rows)
+                    await flight.landed()
+                    self._oldest = wave.oldest
+                    await flight.launch(wave)
+                    poll_s = _POLL_S_MIN
+                if ahead is None:
+                    await flight.landed()
+                    await self._acknowledge(outbox, flight.arrived)
+                    self._oldest = None
+                    if goes_on:
+                        await self._wait_for_news(poll_s)
+                    poll_s = min(_POLL_S_MAX, poll_s * 1.5)
+        finally:
+            await flight.abandon()
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _goes_on(self, outbox: Outbox) -> bool:
+        """Whether to take more. Now and then it looks whether others want to lead, and at the head of the outbox."""
+        if time.monotonic() >= self._look_at and not self.should_stop:
+            if await outbox.asked_to_step_aside():
+                log.info("relay_steps_aside")
+                return False
+            await outbox.raise_floor()
+            self._look_at = time.monotonic() + _LOOK_S
+        return not self.should_stop
+
+    async def _acknowledge(self, outbox: Outbox, seq: int) -> None:
+        if seq > self._acknowledged:
+            await outbox.acknowledge(seq)
+            metrics.RELAY_PUBLISHED.labels(self._service).inc(seq - self._acknowledged)
+            self._acknowledged = seq
 
     async def _wait_for_news(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
@@ -189,4 +203,4 @@ class Relay(Service):
         await self.sleep(seconds)  # Ends early when the service stops.
 
     def _age(self) -> float:
-        return 0.0 if self._oldest is None else max(0.0, (datetime.now(UTC) - self._oldest).total_seconds())
+        return 0.0 if self._oldest is None else max(0.0, time.time() - self._oldest / 1_000_000)

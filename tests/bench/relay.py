@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -119,7 +120,7 @@ def _ready(row: Row) -> tuple[int, int, bytes, bytes, list[tuple[str, bytes]]]:
         stream=row["stream"],
         stream_version=row["stream_version"],
         seq=row["seq"],
-        recorded_at=row["recorded_at"],
+        recorded_at=datetime.fromtimestamp(row["recorded_at"] / 1_000_000, UTC),
         actor=row["actor"],
         branch=row["branch"],
         correlation_id=row["correlation_id"],
@@ -127,7 +128,7 @@ def _ready(row: Row) -> tuple[int, int, bytes, bytes, list[tuple[str, bytes]]]:
     key = row["stream"].encode()
     return (
         partition_of(key),
-        int(row["recorded_at"].timestamp() * 1000),
+        row["recorded_at"] // 1_000,
         key,
         row["data"].encode(),
         headers_of(envelope),
