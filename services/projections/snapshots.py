@@ -1,26 +1,32 @@
-"""Snapshots: what stood open when past months and years began. Reports are the same without them, only slower."""
+"""Snapshots: what stood open when past weeks and half years began. Reports are the same without them, only slower."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+import asyncpg
 
 from services.kernel.meta import ALL
 from services.kernel.store import Conn, Pool
 from services.projections import metrics
 from services.projections.project import WRITERS
 from services.projections.schema import LIVE
+from services.projections.writer import EIGHT, EIGHT_SUMS
 
-# A month's start is left alone until its late facts have come in; until then the balances of now are as near.
-SETTLED_AFTER_DAYS: Final = 10
-# Every month by branch, every year by item: there are many more rows, and one branch has few movements in half a year.
+# A week's start is left alone until its late facts have come in; until then the balances of now are as near.
+SETTLED_AFTER_DAYS: Final = 4
+# Every week by branch: a firm has many movements in a week. Every half year by item: there are many more rows, and one
+# branch has few movements in three months.
 _MISSING: Final = """
 SELECT g.grain, d.taken_on, array_agg(b.branch ORDER BY b.branch) AS branches
 FROM branch b
-CROSS JOIN (VALUES ('branch', interval '1 month'), ('item', interval '1 year')) AS g(grain, step)
+CROSS JOIN (VALUES ('branch', interval '1 week'), ('item', interval '6 months')) AS g(grain, step)
 CROSS JOIN LATERAL (
     SELECT t::date AS taken_on
-    FROM generate_series(date_trunc(CASE g.grain WHEN 'item' THEN 'year' ELSE 'month' END, b.first_on + g.step),
+    FROM generate_series(date_trunc(CASE g.grain WHEN 'item' THEN 'year' ELSE 'week' END, b.first_on::timestamp),
                          (current_date - $1::int)::timestamp, g.step) AS t
+    WHERE t > b.first_on
 ) d
 LEFT JOIN snapshot s ON s.branch = b.branch AND s.grain = g.grain AND s.taken_on = d.taken_on
 WHERE s.state IS DISTINCT FROM 'ready'
@@ -29,27 +35,25 @@ GROUP BY 1, 2 ORDER BY 2, 1 DESC
 _ANNOUNCE: Final = """
 INSERT INTO snapshot (grain, branch, taken_on, state)
 SELECT $1, b, $2, 'building' FROM unnest($3::text[]) AS b ORDER BY b
-ON CONFLICT (branch, grain, taken_on) DO UPDATE SET state = 'building'
+ON CONFLICT (branch, taken_on, grain) DO UPDATE SET state = 'building'
 """
-_BRANCH_ROWS: Final = """
-INSERT INTO branch_snapshot (taken_on, anchor, branch, currency, kind, anchored_on, amount_minor)
-SELECT $1::date, a.anchor, l.branch, l.currency, l.kind, l.anchored_on, sum(l.amount_minor)
-FROM aging_base('branch', $1::date - 1, $2::text[]) b
-CROSS JOIN (VALUES ('due'), ('invoice')) AS a(anchor)
-CROSS JOIN LATERAL branch_lines(ARRAY[b.branch], false, b.base, $1::date - 1, NULL, a.anchor) l
-GROUP BY 2, 3, 4, 5, 6 HAVING sum(l.amount_minor) <> 0
-ORDER BY 2, 3
-"""
+_LINES: Final = "SELECT aging_lines($1, $2, $3::date - 1, NULL, $4, NULL, $5::text[])"
+_BRANCH_ROWS: Final = f"""
+INSERT INTO branch_snapshot (taken_on, anchor, branch, currency, kind, begins_on, {", ".join(EIGHT)})
+SELECT * FROM (
+    SELECT $1::date, $2, branch, currency, kind, anchored_on - day_of_eight(anchored_on), {EIGHT_SUMS}
+    FROM (SELECT branch, currency, kind, anchored_on, minor_sum(amount_minor) AS amount_minor FROM ({{lines}}) l
+          GROUP BY 1, 2, 3, 4 HAVING minor_sum(amount_minor) <> 0) m
+    GROUP BY branch, currency, kind, 6
+) r ORDER BY branch
+"""  # noqa: S608 - only words of this module
 _ITEM_ROWS: Final = """
 INSERT INTO item_snapshot (taken_on, branch, kind, item_id, account_id, job_id, currency, issued_on, due_on,
                            amount_minor)
-SELECT $1::date, l.branch, l.kind, l.item_id, l.account_id, l.job_id, l.currency, l.issued_on, l.due_on,
-       sum(l.amount_minor)
-FROM aging_base('item', $1::date - 1, $2::text[]) b
-CROSS JOIN LATERAL item_lines(ARRAY[b.branch], false, b.base, $1::date - 1, NULL) l
-GROUP BY 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(l.amount_minor) <> 0
-ORDER BY 2
+SELECT $1, branch, kind, item_id, account_id, job_id, currency, issued_on, due_on, minor_sum(amount_minor)
+FROM ({lines}) l GROUP BY 2, 3, 4, 5, 6, 7, 8, 9 HAVING minor_sum(amount_minor) <> 0 ORDER BY 2
 """
+_PRUNE: Final = f"DELETE FROM branch_balance WHERE {' AND '.join(f'{day} = 0' for day in EIGHT)}"  # noqa: S608 - as above
 _READY: Final = """
 UPDATE snapshot SET state = 'ready'
 WHERE grain = $1 AND taken_on = $2 AND branch = ANY ($3) AND state = 'building'
@@ -70,7 +74,9 @@ async def build_missing(pool: Pool, *, settled_after_days: int = SETTLED_AFTER_D
             async with conn.transaction():
                 await _see_all(conn)
                 missing = await conn.fetch(_MISSING, settled_after_days)
-            for grain, taken_on, branches in missing[:at_most]:
+            wanted = missing[:at_most]
+            await _announce(conn, wanted)
+            for grain, taken_on, branches in wanted:
                 await _build(conn, grain, taken_on, branches)
             left = len(missing[at_most:])
             metrics.SNAPSHOTS_MISSING.set(left)
@@ -83,23 +89,40 @@ async def prune(pool: Pool) -> None:
     """Remove balances of nothing, which settled items leave behind."""
     async with pool.acquire() as conn, conn.transaction():
         await _see_all(conn)
-        await conn.execute("DELETE FROM branch_balance WHERE amount_minor = 0")
+        await conn.execute(_PRUNE)
+
+
+async def _announce(conn: Conn, wanted: Sequence[asyncpg.Record]) -> None:
+    async with conn.transaction():
+        await _see_all(conn)
+        for grain, taken_on, branches in wanted:
+            await conn.execute(_ANNOUNCE, grain, taken_on, branches)
+    # Whoever began to write before the announcement may not have seen it, and could leave a back-dated movement that we
+    # do not see either. So all of them are waited for, once; later ones see it, and mark it stale.
+    await conn.execute("SELECT pg_advisory_lock($1)", WRITERS)
+    await conn.execute("SELECT pg_advisory_unlock($1)", WRITERS)
 
 
 async def _build(conn: Conn, grain: str, taken_on: object, branches: list[str]) -> None:
     table = "branch_snapshot" if grain == "branch" else "item_snapshot"
     async with conn.transaction():
         await _see_all(conn)
-        await conn.execute(_ANNOUNCE, grain, taken_on, branches)
-    # Whoever began to write before the announcement may not have seen it, and could leave a back-dated movement that we
-    # do not see either. So all of them are waited for, once; later ones see it, and mark it stale.
-    await conn.execute("SELECT pg_advisory_lock($1)", WRITERS)
-    await conn.execute("SELECT pg_advisory_unlock($1)", WRITERS)
-    async with conn.transaction():
-        await _see_all(conn)
         await conn.execute(f"DELETE FROM {table} WHERE taken_on = $1 AND branch = ANY ($2)", taken_on, branches)  # noqa: S608 - one of two names
-        await conn.execute(_BRANCH_ROWS if grain == "branch" else _ITEM_ROWS, taken_on, branches)
+        await (_add_branches if grain == "branch" else _add_items)(conn, taken_on, branches)
         await conn.execute(_READY, grain, taken_on, branches)
+
+
+async def _add_branches(conn: Conn, taken_on: object, branches: list[str]) -> None:
+    for anchor in ("due", "invoice"):
+        columns = "branch, currency, kind, anchored_on, amount_minor"
+        lines = await conn.fetchval(_LINES, columns, "branch", taken_on, anchor, branches)
+        await conn.execute(_BRANCH_ROWS.format(lines=lines), taken_on, anchor)
+
+
+async def _add_items(conn: Conn, taken_on: object, branches: list[str]) -> None:
+    columns = "branch, kind, item_id, account_id, job_id, currency, issued_on, due_on, amount_minor"
+    lines = await conn.fetchval(_LINES, columns, "item", taken_on, "due", branches)
+    await conn.execute(_ITEM_ROWS.format(lines=lines), taken_on)
 
 
 async def _see_all(conn: Conn) -> None:

@@ -13,6 +13,11 @@ from services.projections.fold import TABLES
 from services.projections.models.movement import MOVEMENT
 from services.projections.table import Table
 
+# The eight days of a row of balances, and their sums over lines that have an `anchored_on`.
+EIGHT: Final = tuple(f"minor_{day}" for day in range(8))
+EIGHT_SUMS: Final = ", ".join(
+    f"minor_sum(amount_minor) FILTER (WHERE day_of_eight(anchored_on) = {day})" for day in range(8)
+)
 # Movements carry their sums along: the balance of now, the day a branch's history begins, and which snapshots no longer
 # hold because something came in from before them.
 _WITH_SUMS: Final = """
@@ -29,14 +34,21 @@ WITH moved AS (
     UPDATE snapshot s SET state = 'stale' FROM days d
     WHERE s.branch = d.branch AND s.taken_on > d.day AND s.state <> 'stale'
 )
-INSERT INTO branch_balance AS t (anchor, branch, currency, kind, anchored_on, amount_minor)
-SELECT a.anchor, m.branch, m.currency, m.kind, a.anchored_on, sum(m.amount_minor)
+INSERT INTO branch_balance AS t (anchor, branch, currency, kind, begins_on, {days})
+SELECT a.anchor, m.branch, m.currency, m.kind, a.anchored_on - day_of_eight(a.anchored_on), {sums}
 FROM moved m CROSS JOIN LATERAL (VALUES ('due', m.due_on), ('invoice', m.issued_on)) AS a(anchor, anchored_on)
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (anchor, branch, currency, kind, anchored_on)
-    DO UPDATE SET amount_minor = t.amount_minor + excluded.amount_minor
+ON CONFLICT (anchor, branch, currency, kind, begins_on) DO UPDATE SET {added}
 """
-_MOVEMENT: Final = {staged: _WITH_SUMS.format(insert=MOVEMENT.insert(staged=staged)) for staged in (False, True)}
+_MOVEMENT: Final = {
+    staged: _WITH_SUMS.format(
+        insert=MOVEMENT.insert(staged=staged),
+        days=", ".join(EIGHT),
+        sums=EIGHT_SUMS,
+        added=", ".join(f"{day} = t.{day} + excluded.{day}" for day in EIGHT),
+    )
+    for staged in (False, True)
+}
 _MANY: Final = 100  # Rows; below it the round trip of copying costs more than it saves.
 _STAGES: Final = "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'fold\\_%'"
 

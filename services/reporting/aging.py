@@ -64,7 +64,7 @@ class Buckets:
 
     @property
     def bounds(self) -> list[int]:
-        """Where each bucket but current begins, as `aging_by` takes it."""
+        """Where each bucket but current begins, as `aging_report` takes it."""
         return [1, *(end + 1 for end in self.ends)]
 
 
@@ -140,13 +140,14 @@ async def aging(
     asked = question(by, anchor, buckets, credits_, sort, when.on, when.known_at, whom)
     after = read_cursor(cursor, asked, tuple[str, str] if sort == "name" else tuple[int, str])
     found = await read.conn.fetch(
-        aging_sql(by, len(wanted.labels), credits_, sort, after=after is not None),
+        aging_sql(by, len(wanted.labels), sort, after=after is not None),
         by,
         when.on,
         when.known_at,
         anchor,
         wanted.bounds,
         *whom.arguments,
+        credits_ == "in_bucket",
         limit + 1,
         *(after or ()),
     )

@@ -1,4 +1,4 @@
-"""The one query behind `GET /aging`: lines of `aging_by`, laid out as a row per line of the report, sorted and paged.
+"""The one query behind `GET /aging`: `aging_report`, with totals and names, sorted and paged.
 
 Only words of our own are put into the text; whatever a caller gives is a parameter.
 """
@@ -10,9 +10,8 @@ from typing import Final, NamedTuple
 
 
 class _Layout(NamedTuple):
-    """How one dimension is grouped, what its rows are called, and what names them."""
+    """What tells the rows of one dimension apart, what they are called, and where names come from."""
 
-    grouped: str
     row_id: str
     joins: str
     name: str
@@ -24,21 +23,18 @@ _NO_ITEM: Final = "NULL::uuid AS item_id, NULL::text AS item, NULL::date AS issu
 _NO_JOB: Final = "NULL::uuid AS job_id, NULL::text AS job"
 _LAYOUTS: Final = {
     "branch": _Layout(
-        "branch",
         "g.branch",
         "LEFT JOIN branch b ON b.branch = g.branch",
         "g.branch",
         f"g.branch, b.name AS name, NULL::uuid AS account_id, NULL::text AS account, {_NO_JOB}, {_NO_ITEM}",
     ),
     "account": _Layout(
-        "account_id",
         "g.account_id",
         _ACCOUNT,
         "coalesce(a.number, '')",
         f"NULL::text AS branch, a.name AS name, g.account_id, a.number AS account, {_NO_JOB}, {_NO_ITEM}",
     ),
     "job": _Layout(
-        "account_id, job_id",
         "g.account_id, g.job_id",
         f"{_ACCOUNT} LEFT JOIN job j ON j.job_id = g.job_id",
         "concat_ws(' ', a.number, j.number)",
@@ -46,7 +42,6 @@ _LAYOUTS: Final = {
         f" g.job_id, j.number AS job, {_NO_ITEM}",
     ),
     "item": _Layout(
-        "branch, account_id, job_id, item_id",
         "g.item_id, g.account_id",  # A receipt stands twice where it was applied before it was identified.
         f"{_ACCOUNT} LEFT JOIN job j ON j.job_id = g.job_id LEFT JOIN open_item o ON o.item_id = g.item_id",
         "coalesce(o.number, '')",
@@ -59,41 +54,36 @@ _SORTS: Final = {"-total": "(-g.total)", "-past_due": "(-g.past_due)"}
 
 
 @lru_cache(maxsize=256)
-def aging_sql(by: str, buckets: int, credits_: str, sort: str, *, after: bool) -> str:
+def aging_sql(by: str, buckets: int, sort: str, *, after: bool) -> str:
     """The query for one shape of the report.
 
-    Shapes   $1..$9 are the arguments of `aging_by` ($1 by, $2 as_of, $3 known_at, $4 anchor, $5 bounds, $6 branches,
-             $7 accounts, $8 currencies, $9 collectors), $10 the rows wanted, $11 and $12 the key to begin after.
-             Answers totals (is_total) per currency, then the rows of the page in order; `buckets` is an array.
+    Shapes   $1..$10 are the arguments of `aging_report` ($1 by, $2 as_of, $3 known_at, $4 anchor, $5 bounds,
+             $6 branches, $7 accounts, $8 currencies, $9 collectors, $10 whether credits go into buckets), $11 the rows
+             wanted, $12 and $13 the key to begin after. Answers totals (is_total) per currency, then the rows of the
+             page in order; `buckets` is an array.
     """
     layout = _LAYOUTS[by]
-    ages = "kind IN ('open', 'unapplied')" if credits_ == "in_bucket" else "kind = 'open'"
-    cells = ", ".join(
-        f"coalesce(sum(amount_minor) FILTER (WHERE {ages} AND bucket = {at}), 0)::bigint" for at in range(buckets)
-    )
-    amounts = f"""
-        ARRAY[{cells}] AS buckets,
-        coalesce(sum(amount_minor) FILTER (WHERE {ages} AND bucket > 0), 0)::bigint AS past_due,
-        coalesce(sum(amount_minor) FILTER (WHERE kind = 'retainage'), 0)::bigint AS retainage,
-        coalesce(sum(amount_minor) FILTER (WHERE kind = 'unapplied'), 0)::bigint AS unapplied,
-        sum(amount_minor)::bigint AS total"""
-    value = layout.name if sort == "name" else _SORTS[sort]
-    kind = "text" if sort == "name" else "bigint"
+    named = sort == "name"
+    value, kind = (layout.name, "text") if named else (_SORTS[sort], "bigint")
     row_id = f"concat_ws(':', {layout.row_id}, g.currency)"
-    start = f"WHERE ({value}, {row_id}) > ($11::{kind}, $12::text)" if after else ""
+    start = f"WHERE ({value}, {row_id}) > ($12::{kind}, $13::text)" if after else ""
     sums = "g.currency, g.buckets, g.past_due, g.retainage, g.unapplied, g.total"
+    # By amount, names are looked up for the page alone.
+    page = f"""
+        SELECT g.*, {value} AS sort_value, {row_id} AS row_id FROM found g {layout.joins if named else ""} {start}
+        ORDER BY sort_value, row_id LIMIT $11"""  # noqa: S608 - only words of this module
+    cells = ", ".join(f"minor_sum(buckets[{at + 1}])" for at in range(buckets))
     return f"""
-WITH lines AS MATERIALIZED (SELECT * FROM aging_by($1, $2, $3, $4, $5, $6, $7, $8, $9)),
-page AS (
-    SELECT false AS is_total, {layout.columns}, {sums}, {value} AS sort_value, {row_id} AS row_id
-    FROM (SELECT {layout.grouped}, currency, {amounts} FROM lines GROUP BY {layout.grouped}, currency) g
-    {layout.joins}
-    {start}
-    ORDER BY sort_value, row_id LIMIT $10
+WITH found AS MATERIALIZED (
+    SELECT branch, account_id, job_id, item_id, currency, buckets, past_due_minor AS past_due,
+           retainage_minor AS retainage, unapplied_minor AS unapplied, total_minor AS total
+    FROM aging_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 )
 SELECT true AS is_total, NULL AS branch, NULL AS name, NULL::uuid AS account_id, NULL AS account, {_NO_JOB}, {_NO_ITEM},
        {sums}, NULL::{kind} AS sort_value, g.currency AS row_id
-FROM (SELECT currency, {amounts} FROM lines GROUP BY currency) g
-UNION ALL SELECT * FROM page
+FROM (SELECT currency, ARRAY[{cells}] AS buckets, minor_sum(past_due) AS past_due, minor_sum(retainage) AS retainage,
+             minor_sum(unapplied) AS unapplied, minor_sum(total) AS total FROM found GROUP BY currency) g
+UNION ALL
+SELECT false, {layout.columns}, {sums}, g.sort_value, g.row_id FROM ({page}) g {layout.joins}
 ORDER BY is_total DESC, sort_value, row_id
 """  # noqa: S608 - only words of this module

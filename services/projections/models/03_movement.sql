@@ -30,20 +30,41 @@ CREATE INDEX movement_billed ON movement (due_on)
     WHERE kind = 'open' AND cause IN ('issued', 'released', 'credited', 'voided');
 CREATE INDEX movement_written_off ON movement (effective_on) WHERE cause IN ('written_off', 'write_off_reversed');
 
--- What is open now, by branch and day. One row per anchor: with both dates in one key there would be nearly as many rows
--- as items. Rows of zero are removed by a timer.
+-- What is open now, by branch and day: a row has eight days, the first a multiple of eight from the calendar's start.
+-- A report reads the row's sum, and single days only where one of its buckets ends among them: less than a fifth of the
+-- rows that a row per day would take, and no more to write. One row per anchor: with both dates in one key there would
+-- be nearly as many rows as items. Rows of zero are removed by a timer.
 CREATE TABLE branch_balance (
     anchor       text   NOT NULL,                       -- due, invoice
     branch       text   NOT NULL,
     currency     text   NOT NULL,
     kind         text   NOT NULL,
-    anchored_on  date   NOT NULL,
-    amount_minor bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (anchor, branch, currency, kind, anchored_on)
+    begins_on    date   NOT NULL,
+    amount_minor bigint NOT NULL GENERATED ALWAYS AS
+                 (minor_0 + minor_1 + minor_2 + minor_3 + minor_4 + minor_5 + minor_6 + minor_7) STORED,
+    minor_0      bigint NOT NULL DEFAULT 0,
+    minor_1      bigint NOT NULL DEFAULT 0,
+    minor_2      bigint NOT NULL DEFAULT 0,
+    minor_3      bigint NOT NULL DEFAULT 0,
+    minor_4      bigint NOT NULL DEFAULT 0,
+    minor_5      bigint NOT NULL DEFAULT 0,
+    minor_6      bigint NOT NULL DEFAULT 0,
+    minor_7      bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (anchor, branch, currency, kind, begins_on)
 ) PARTITION BY LIST (anchor);
 -- Apart on disk as well: a report asks for one of them, and reads it whole.
 CREATE TABLE branch_balance_due PARTITION OF branch_balance FOR VALUES IN ('due') WITH (fillfactor = 80);
 CREATE TABLE branch_balance_invoice PARTITION OF branch_balance FOR VALUES IN ('invoice') WITH (fillfactor = 80);
+
+-- Which of its row's eight days a day is, from 0.
+CREATE FUNCTION day_of_eight(p_day date) RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (p_day - '0001-01-01'::date) % 8
+$$;
+
+-- Sums of minor units. Unlike sum(bigint) it stays a bigint, refuses to leave its range, and costs half; processes that
+-- share a scan can add up their parts.
+CREATE AGGREGATE minor_sum(bigint) (SFUNC = int8pl, STYPE = bigint, INITCOND = '0', COMBINEFUNC = int8pl,
+                                    PARALLEL = SAFE);
 
 -- What stood open when day `taken_on` began: all movements effective before it. Kept per branch, so that a back-dated
 -- fact makes only its own branch's later ones stale. Rows of a snapshot that is not `ready` are never read.
@@ -52,17 +73,9 @@ CREATE TABLE snapshot (
     branch   text NOT NULL,
     taken_on date NOT NULL,
     state    text NOT NULL CHECK (state IN ('building', 'ready', 'stale')),
-    PRIMARY KEY (branch, grain, taken_on)
+    PRIMARY KEY (branch, taken_on, grain)                -- a writer asks for those after a day, of whatever grain
 );
-CREATE TABLE branch_snapshot (
-    taken_on     date   NOT NULL,
-    anchor       text   NOT NULL,
-    branch       text   NOT NULL,
-    currency     text   NOT NULL,
-    kind         text   NOT NULL,
-    anchored_on  date   NOT NULL,
-    amount_minor bigint NOT NULL
-);
+CREATE TABLE branch_snapshot (taken_on date NOT NULL, LIKE branch_balance INCLUDING GENERATED);
 CREATE INDEX branch_snapshot_at ON branch_snapshot (taken_on, anchor, branch);
 CREATE TABLE item_snapshot (
     taken_on     date   NOT NULL,

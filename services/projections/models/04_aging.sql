@@ -1,8 +1,9 @@
 -- Aging as of any day, as known at any time: a base near that day, and the movements between the two. This is the one
--- way it is computed.
+-- way it is computed. The questions put their SQL together from arms: what cannot matter is then not even planned, and
+-- the planner knows how much lies between the base and the day.
 
 -- Where a branch's aging as of a day starts: the nearest day whose beginning we have the balances of. 'infinity' is now
--- (everything recorded, whatever its date), '-infinity' is before the first movement.
+-- (everything recorded, whatever its date), '-infinity' is before the first movement. For today only now is looked at.
 CREATE FUNCTION aging_base(p_grain text, p_as_of date, p_branches text[])
 RETURNS TABLE (branch text, base date) LANGUAGE sql STABLE AS $$
     SELECT b.branch, (
@@ -16,88 +17,151 @@ RETURNS TABLE (branch text, base date) LANGUAGE sql STABLE AS $$
     FROM branch b
     LEFT JOIN LATERAL (
         SELECT s.taken_on FROM snapshot s
-        WHERE s.branch = b.branch AND s.grain = p_grain AND s.taken_on <= p_as_of + 1 AND s.state = 'ready'
+        WHERE p_as_of < current_date AND s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
+          AND s.taken_on <= p_as_of + 1
         ORDER BY s.taken_on DESC LIMIT 1
     ) earlier ON true
     LEFT JOIN LATERAL (
         SELECT s.taken_on FROM snapshot s
-        WHERE s.branch = b.branch AND s.grain = p_grain AND s.taken_on > p_as_of + 1 AND s.state = 'ready'
+        WHERE p_as_of < current_date AND s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
+          AND s.taken_on > p_as_of + 1
         ORDER BY s.taken_on LIMIT 1
     ) later ON true
     WHERE p_branches IS NULL OR b.branch = ANY (p_branches)
 $$;
 
--- The lines that add up to what each branch had open, per anchor day. Simple enough for the planner to inline. `p_all`
--- says that the branches are all there are: the base is then read whole, and not branch by branch.
-CREATE FUNCTION branch_lines(
-    p_branches text[], p_all boolean, p_base date, p_as_of date, p_known_at timestamptz, p_anchor text)
-RETURNS TABLE (branch text, currency text, kind text, anchored_on date, amount_minor bigint)
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT b.branch, b.currency, b.kind, b.anchored_on, b.amount_minor FROM branch_balance b
-    WHERE p_base = 'infinity' AND b.anchor = p_anchor AND (p_all OR b.branch = ANY (p_branches))
-      AND b.amount_minor <> 0
-    UNION ALL
-    SELECT s.branch, s.currency, s.kind, s.anchored_on, s.amount_minor FROM branch_snapshot s
-    WHERE isfinite(p_base) AND s.taken_on = p_base AND s.anchor = p_anchor
-      AND (p_all OR s.branch = ANY (p_branches))
-    UNION ALL  -- The base is earlier: what came since, up to the day.
-    SELECT m.branch, m.currency, m.kind, CASE p_anchor WHEN 'due' THEN m.due_on ELSE m.issued_on END, m.amount_minor
-    FROM movement m
-    WHERE p_base <= p_as_of AND m.branch = ANY (p_branches) AND m.effective_on >= p_base AND m.effective_on <= p_as_of
-    UNION ALL  -- The base is later: less what came after the day.
-    SELECT m.branch, m.currency, m.kind, CASE p_anchor WHEN 'due' THEN m.due_on ELSE m.issued_on END, -m.amount_minor
-    FROM movement m
-    WHERE p_base > p_as_of AND m.branch = ANY (p_branches) AND m.effective_on > p_as_of AND m.effective_on < p_base
-    UNION ALL  -- Less what we did not know yet.
-    SELECT m.branch, m.currency, m.kind, CASE p_anchor WHEN 'due' THEN m.due_on ELSE m.issued_on END, -m.amount_minor
-    FROM movement m
-    WHERE p_known_at IS NOT NULL AND m.branch = ANY (p_branches) AND m.recorded_at > p_known_at
-      AND m.effective_on <= p_as_of
+-- The queries whose rows add up to what `p_branches` had open, from one base. Each answers branch, account_id, job_id,
+-- item_id (of unapplied cash: the receipt), currency, kind, issued_on, due_on, anchored_on, amount_minor; where p_grain
+-- is branch, those between branch and currency and the two dates are null.
+--   p_all     the branches are all there are: the base is read whole, and not branch by branch
+--   p_ends    days that a bucket ends with: other days may come summed up under the first of their eight. Null: every
+--             day by itself
+CREATE FUNCTION aging_arms(
+    p_grain text, p_base date, p_branches text[], p_all boolean, p_as_of date, p_known_at timestamptz, p_anchor text,
+    p_ends date[])
+RETURNS TABLE (arm text) LANGUAGE sql STABLE AS $$
+    SELECT format(
+        'SELECT x.branch, %s, x.currency, %s AS kind, %s AS anchored_on, %s AS amount_minor FROM %s WHERE %s%s',
+        CASE p_grain
+            WHEN 'branch' THEN 'NULL::uuid AS account_id, NULL::uuid AS job_id, NULL::uuid AS item_id,'
+                               ' NULL::date AS issued_on, NULL::date AS due_on'
+            ELSE format('x.account_id, x.job_id, %s AS item_id, x.issued_on, x.due_on', a.item)
+        END,
+        a.kind, a.anchored_on, a.minor, a.source, a.condition,
+        CASE WHEN NOT (a.is_base AND p_all) THEN format(' AND x.branch = ANY (%L::text[])', p_branches) END)
+    FROM (
+        SELECT CASE p_anchor WHEN 'due' THEN 'x.due_on' ELSE 'x.issued_on' END AS ages,
+               CASE p_base WHEN 'infinity' THEN 'branch_balance x' ELSE 'branch_snapshot x' END AS balances,
+               CASE p_base WHEN 'infinity' THEN '' ELSE format('x.taken_on = %L AND ', p_base) END AS taken,
+               ARRAY(SELECT DISTINCT e - day_of_eight(e) FROM unnest(p_ends) e) AS split
+    ) d CROSS JOIN LATERAL (VALUES
+        (p_grain = 'branch' AND p_base > '-infinity' AND p_ends IS NOT NULL, true,
+         d.balances, '', 'x.kind', 'x.begins_on', 'x.amount_minor',
+         format('%sx.anchor = %L AND x.amount_minor <> 0 AND x.begins_on <> ALL (%L::date[])',
+                d.taken, p_anchor, d.split)),
+        (p_grain = 'branch' AND p_base > '-infinity', true,
+         d.balances || ' CROSS JOIN LATERAL (VALUES (0, x.minor_0), (1, x.minor_1), (2, x.minor_2), (3, x.minor_3),'
+         ' (4, x.minor_4), (5, x.minor_5), (6, x.minor_6), (7, x.minor_7)) AS y(day, minor)', '', 'x.kind',
+         'x.begins_on + y.day', 'y.minor',
+         format('%sx.anchor = %L AND y.minor <> 0%s', d.taken, p_anchor,
+                CASE WHEN p_ends IS NOT NULL THEN format(' AND x.begins_on = ANY (%L::date[])', d.split) END)),
+        (p_grain = 'item' AND p_base = 'infinity', true,
+         'open_item x', 'x.item_id', 'CASE x.kind WHEN ''receipt'' THEN ''unapplied'' ELSE ''open'' END', d.ages,
+         'x.open_minor', 'x.open_minor <> 0'),
+        (p_grain = 'item' AND p_base = 'infinity', true,
+         'open_item x', 'x.item_id', '''retainage''', d.ages, 'x.retainage_minor', 'x.retainage_minor <> 0'),
+        (p_grain = 'item' AND isfinite(p_base), true,
+         'item_snapshot x', 'x.item_id', 'x.kind', d.ages, 'x.amount_minor', format('x.taken_on = %L', p_base)),
+        -- The base is earlier: what came since, up to the day.
+        (p_base <= p_as_of, false,
+         'movement x', 'coalesce(x.item_id, x.receipt_id)', 'x.kind', d.ages, 'x.amount_minor',
+         format('x.effective_on >= %L AND x.effective_on <= %L', p_base, p_as_of)),
+        -- The base is later: less what came after the day.
+        (p_base > p_as_of, false,
+         'movement x', 'coalesce(x.item_id, x.receipt_id)', 'x.kind', d.ages, '-x.amount_minor',
+         format('x.effective_on > %L AND x.effective_on < %L', p_as_of, p_base)),
+        -- Less what we did not know yet.
+        (p_known_at IS NOT NULL, false,
+         'movement x', 'coalesce(x.item_id, x.receipt_id)', 'x.kind', d.ages, '-x.amount_minor',
+         format('x.recorded_at > %L AND x.effective_on <= %L', p_known_at, p_as_of))
+    ) AS a(matters, is_base, source, item, kind, anchored_on, minor, condition)
+    WHERE a.matters
 $$;
 
--- The same for every item, and every receipt with money left (`item_id` is then the receipt).
-CREATE FUNCTION item_lines(p_branches text[], p_all boolean, p_base date, p_as_of date, p_known_at timestamptz)
-RETURNS TABLE (branch text, account_id uuid, job_id uuid, item_id uuid, currency text, kind text,
-               issued_on date, due_on date, amount_minor bigint)
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT o.branch, o.account_id, o.job_id, o.item_id, o.currency,
-           CASE o.kind WHEN 'receipt' THEN 'unapplied' ELSE 'open' END, o.issued_on, o.due_on, o.open_minor
-    FROM open_item o
-    WHERE p_base = 'infinity' AND (p_all OR o.branch = ANY (p_branches)) AND o.open_minor <> 0
-    UNION ALL
-    SELECT o.branch, o.account_id, o.job_id, o.item_id, o.currency, 'retainage', o.issued_on, o.due_on, o.retainage_minor
-    FROM open_item o
-    WHERE p_base = 'infinity' AND (p_all OR o.branch = ANY (p_branches)) AND o.retainage_minor <> 0
-    UNION ALL
-    SELECT s.branch, s.account_id, s.job_id, s.item_id, s.currency, s.kind, s.issued_on, s.due_on, s.amount_minor
-    FROM item_snapshot s
-    WHERE isfinite(p_base) AND s.taken_on = p_base AND (p_all OR s.branch = ANY (p_branches))
-    UNION ALL
-    SELECT m.branch, m.account_id, m.job_id, coalesce(m.item_id, m.receipt_id), m.currency, m.kind, m.issued_on, m.due_on,
-           m.amount_minor
-    FROM movement m
-    WHERE p_base <= p_as_of AND m.branch = ANY (p_branches) AND m.effective_on >= p_base AND m.effective_on <= p_as_of
-    UNION ALL
-    SELECT m.branch, m.account_id, m.job_id, coalesce(m.item_id, m.receipt_id), m.currency, m.kind, m.issued_on, m.due_on,
-           -m.amount_minor
-    FROM movement m
-    WHERE p_base > p_as_of AND m.branch = ANY (p_branches) AND m.effective_on > p_as_of AND m.effective_on < p_base
-    UNION ALL
-    SELECT m.branch, m.account_id, m.job_id, coalesce(m.item_id, m.receipt_id), m.currency, m.kind, m.issued_on, m.due_on,
-           -m.amount_minor
-    FROM movement m
-    WHERE p_known_at IS NOT NULL AND m.branch = ANY (p_branches) AND m.recorded_at > p_known_at
-      AND m.effective_on <= p_as_of
+-- One query for all branches asked for, of whatever bases: `p_columns` of every line. They are computed in the arms,
+-- once a row; computed above them, the planner would write them into each sum that uses them. Null where there is no
+-- branch.
+CREATE FUNCTION aging_lines(
+    p_columns text, p_grain text, p_as_of date, p_known_at timestamptz, p_anchor text, p_ends date[], p_branches text[],
+    p_filters text DEFAULT 'true')
+RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT string_agg(format('SELECT %s FROM (%s) l WHERE %s', p_columns, a.arm, p_filters), E'\nUNION ALL ')
+    FROM (
+        SELECT b.base, array_agg(b.branch) AS branches,
+               p_branches IS NULL AND may_see_all() AND count(*) OVER () = 1 AS whole
+        FROM aging_base(p_grain, p_as_of, p_branches) b GROUP BY b.base
+    ) g CROSS JOIN LATERAL aging_arms(p_grain, g.base, g.branches, g.whole, p_as_of, p_known_at, p_anchor, p_ends) a
 $$;
 
--- Aging, summed per dimension and bucket.
+-- The bucket of a line, as SQL. p_bounds says where each bucket but the first begins, in days past due, ascending:
+-- {1,31,61,91,121} are 0 current, 1 1-30, 2 31-60, ...
+CREATE FUNCTION aging_bucket(p_as_of date, p_bounds int[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format('CASE %s ELSE %s END',
+                  string_agg(format('WHEN anchored_on > %L::date THEN %s', p_as_of - b.days, b.at - 1), ' '
+                             ORDER BY b.at),
+                  cardinality(p_bounds))
+    FROM unnest(p_bounds) WITH ORDINALITY AS b(days, at)
+$$;
+
+-- What a question groups by, and with nulls for the other dimensions what it answers first. Constants are no part of
+-- the grouping: each would be hashed for every line.
+CREATE FUNCTION aging_dimensions(p_by text, p_answer boolean DEFAULT false) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(CASE WHEN p_by = ANY (d.by) THEN d.name ELSE 'NULL::' || d.kind END, ', ' ORDER BY d.at)
+           FILTER (WHERE p_answer OR p_by = ANY (d.by))
+    FROM (VALUES (1, 'branch', 'text', '{branch,item}'::text[]), (2, 'account_id', 'uuid', '{account,job,item}'),
+                 (3, 'job_id', 'uuid', '{job,item}'), (4, 'item_id', 'uuid', '{item}'),
+                 (5, 'currency', 'text', '{branch,account,job,item,total}')) AS d(at, name, kind, by)
+$$;
+
+-- What aging_by and aging_report have in common: the lines of a question, `p_columns` of each beside its dimensions.
+-- Null where there is no branch.
 --   p_by          branch, account, job, item, total: which of the first four columns are filled
 --   p_anchor      due, invoice: the date that ages; days past due = as_of - that date
---   p_bounds      where each bucket but the first begins, ascending: {1,31,61,91,121} are current, 1-30, 31-60, ...
---                 `bucket` counts from 0, current
---   other filters null means all. Retainage and unapplied cash have a bucket too, for whoever ages credits by their own
---                 date; whoever does not adds their buckets up
+--   other filters null means all
 -- Errors  22023 an anchor or dimension there is not.
+CREATE FUNCTION aging_asked(
+    p_columns text, p_by text, p_as_of date, p_known_at timestamptz, p_anchor text, p_bounds int[],
+    p_branches text[], p_accounts uuid[], p_currencies text[], p_collectors text[]
+) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    grain    text   := CASE WHEN p_by IN ('branch', 'total') AND p_accounts IS NULL AND p_collectors IS NULL
+                            THEN 'branch' ELSE 'item' END;
+    branches text[] := p_branches;
+    filters  text   := 'true';
+BEGIN
+    IF p_anchor NOT IN ('due', 'invoice') OR p_by NOT IN ('branch', 'account', 'job', 'item', 'total') THEN
+        RAISE EXCEPTION 'there is no aging of % by %', p_anchor, p_by USING ERRCODE = '22023';
+    END IF;
+    -- An account's money stands in the branches of its items: reading those alone spares an index by account.
+    IF p_accounts IS NOT NULL THEN
+        SELECT coalesce(array_agg(DISTINCT o.branch), '{}') INTO branches FROM open_item o
+        WHERE o.account_id = ANY (p_accounts) AND (p_branches IS NULL OR o.branch = ANY (p_branches));
+        filters := filters || format(' AND account_id = ANY (%L::uuid[])', p_accounts);
+    END IF;
+    IF p_currencies IS NOT NULL THEN
+        filters := filters || format(' AND currency = ANY (%L::text[])', p_currencies);
+    END IF;
+    IF p_collectors IS NOT NULL THEN
+        filters := filters || format(
+            ' AND account_id IN (SELECT a.account_id FROM account a WHERE a.collector = ANY (%L::text[]))',
+            p_collectors);
+    END IF;
+    RETURN aging_lines(format('%s, %s', aging_dimensions(p_by), p_columns), grain, p_as_of, p_known_at, p_anchor,
+                       ARRAY(SELECT p_as_of - b FROM unnest(p_bounds) b), branches, filters);
+END $$;
+
+-- Aging by bucket and kind: a row where the sum is not zero. Retainage and unapplied cash have a bucket too, for
+-- whoever ages credits by their own date; whoever does not adds their buckets up.
 CREATE FUNCTION aging_by(
     p_by text, p_as_of date, p_known_at timestamptz DEFAULT NULL, p_anchor text DEFAULT 'due',
     p_bounds int[] DEFAULT '{1,31,61,91,121}', p_branches text[] DEFAULT NULL, p_accounts uuid[] DEFAULT NULL,
@@ -105,64 +169,52 @@ CREATE FUNCTION aging_by(
 ) RETURNS TABLE (branch text, account_id uuid, job_id uuid, item_id uuid, currency text, kind text,
                  bucket int, amount_minor bigint)
 LANGUAGE plpgsql STABLE AS $$
-#variable_conflict use_column
 DECLARE
-    coarse   boolean := p_by IN ('branch', 'total') AND p_accounts IS NULL AND p_collectors IS NULL;
-    branches text[]  := p_branches;
-    dims     text;
-    grouped  text;
-    lines    text;
-    filters  text    := '';
+    lines text := aging_asked(format('kind, %s AS bucket, amount_minor', aging_bucket(p_as_of, p_bounds)), p_by,
+                              p_as_of, p_known_at, p_anchor, p_bounds, p_branches, p_accounts, p_currencies,
+                              p_collectors);
 BEGIN
-    IF p_anchor NOT IN ('due', 'invoice') OR p_by NOT IN ('branch', 'account', 'job', 'item', 'total') THEN
-        RAISE EXCEPTION 'there is no aging of % by %', p_anchor, p_by USING ERRCODE = '22023';
+    IF lines IS NOT NULL THEN
+        RETURN QUERY EXECUTE format(
+            'SELECT %s, kind, bucket, minor_sum(amount_minor) FROM (%s) l GROUP BY %s, kind, bucket'
+            ' HAVING minor_sum(amount_minor) <> 0',
+            aging_dimensions(p_by, p_answer => true), lines, aging_dimensions(p_by));
     END IF;
-    SELECT d.dims, d.grouped INTO dims, grouped FROM (VALUES
-        ('total',   'NULL::text, NULL::uuid, NULL::uuid, NULL::uuid', ''),
-        ('branch',  'l.branch, NULL::uuid, NULL::uuid, NULL::uuid', 'l.branch, '),
-        ('account', 'NULL::text, l.account_id, NULL::uuid, NULL::uuid', 'l.account_id, '),
-        ('job',     'NULL::text, l.account_id, l.job_id, NULL::uuid', 'l.account_id, l.job_id, '),
-        ('item',    'l.branch, l.account_id, l.job_id, l.item_id', 'l.branch, l.account_id, l.job_id, l.item_id, ')
-    ) AS d(by, dims, grouped) WHERE d.by = p_by;
+END $$;
 
-    -- An account's money stands in the branches of its items: reading those alone spares an index by account.
-    IF p_accounts IS NOT NULL THEN
-        SELECT coalesce(array_agg(DISTINCT o.branch), '{}') INTO branches FROM open_item o
-        WHERE o.account_id = ANY (p_accounts) AND (p_branches IS NULL OR o.branch = ANY (p_branches));
-        filters := filters || format(' AND l.account_id = ANY (%L::uuid[])', p_accounts);
-    END IF;
-    IF p_currencies IS NOT NULL THEN
-        filters := filters || format(' AND l.currency = ANY (%L::text[])', p_currencies);
-    END IF;
-    IF p_collectors IS NOT NULL THEN
-        filters := filters || format(
-            ' AND l.account_id IN (SELECT a.account_id FROM account a WHERE a.collector = ANY (%L::text[]))', p_collectors);
-    END IF;
-
-    -- Literals, not parameters: the planner then knows how much lies between the base and the day.
-    SELECT string_agg(
-        CASE WHEN coarse THEN format(
-            'SELECT branch, NULL::uuid AS account_id, NULL::uuid AS job_id, NULL::uuid AS item_id, currency, kind,'
-            ' anchored_on, amount_minor FROM branch_lines(%L::text[], %L, %L::date, %L::date, %L::timestamptz, %L)',
-            g.branches, g.whole, g.base, p_as_of, p_known_at, p_anchor)
-        ELSE format(
-            'SELECT branch, account_id, job_id, item_id, currency, kind, %I AS anchored_on, amount_minor'
-            ' FROM item_lines(%L::text[], %L, %L::date, %L::date, %L::timestamptz)',
-            CASE p_anchor WHEN 'due' THEN 'due_on' ELSE 'issued_on' END, g.branches, g.whole, g.base, p_as_of, p_known_at)
-        END, ' UNION ALL ')
-    INTO lines
-    FROM (
-        SELECT b.base, array_agg(b.branch) AS branches, 
-               branches IS NULL AND may_see_all() AND count(*) OVER () = 1 AS whole
-        FROM aging_base(CASE WHEN coarse THEN 'branch' ELSE 'item' END, p_as_of, branches) b GROUP BY b.base
-    ) g;
+-- Aging as a report has it: a row per dimension and currency, left out where every sum by bucket and kind is zero.
+--   p_in_bucket   unapplied cash counts in the bucket of its own date. `unapplied_minor` is told all the same, and is
+--                 then a part of the buckets; `total_minor` has it once
+CREATE FUNCTION aging_report(
+    p_by text, p_as_of date, p_known_at timestamptz, p_anchor text, p_bounds int[], p_branches text[],
+    p_accounts uuid[], p_currencies text[], p_collectors text[], p_in_bucket boolean
+) RETURNS TABLE (branch text, account_id uuid, job_id uuid, item_id uuid, currency text, buckets bigint[],
+                 past_due_minor bigint, retainage_minor bigint, unapplied_minor bigint, total_minor bigint)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    -- Where a line goes, in one number, which each sum then compares: its bucket; -1 retainage; -2 and below unapplied.
+    bucket text := aging_bucket(p_as_of, p_bounds);
+    cell   text := format('CASE WHEN kind = ''open'' THEN %2$s WHEN kind = ''unapplied'' THEN -2 %1$s ELSE -1 END',
+                          CASE WHEN p_in_bucket THEN '- ' || bucket END, bucket);
+    lines  text := aging_asked(cell || ' AS cell, amount_minor', p_by, p_as_of, p_known_at, p_anchor, p_bounds,
+                               p_branches, p_accounts, p_currencies, p_collectors);
+    sums   text;
+    names  text;
+BEGIN
     IF lines IS NULL THEN
         RETURN;
     END IF;
+    SELECT string_agg(format('minor_sum(amount_minor) FILTER (WHERE cell = %1$s%2$s) AS b%1$s', at,
+                             CASE WHEN p_in_bucket THEN format(' OR cell = %s', -2 - at) END), ', ' ORDER BY at),
+           string_agg('b' || at, ', ' ORDER BY at)
+    INTO sums, names FROM generate_series(0, cardinality(p_bounds)) AS at;
     RETURN QUERY EXECUTE format(
-        'SELECT %s, l.currency, l.kind, width_bucket(%L::date - l.anchored_on, %L::int[]), sum(l.amount_minor)::bigint'
-        ' FROM (%s) l WHERE true%s'
-        ' GROUP BY %sl.currency, l.kind, width_bucket(%L::date - l.anchored_on, %L::int[])'
-        ' HAVING sum(l.amount_minor) <> 0',
-        dims, p_as_of, p_bounds, lines, filters, grouped, p_as_of, p_bounds);
+        'SELECT %1$s, ARRAY[%3$s], %4$s - b0, retainage, unapplied, %4$s + retainage %5$s'
+        ' FROM (SELECT %2$s, %6$s,'
+        '              minor_sum(amount_minor) FILTER (WHERE cell = -1) AS retainage,'
+        '              minor_sum(amount_minor) FILTER (WHERE cell <= -2) AS unapplied'
+        '       FROM (%7$s) l GROUP BY %2$s) s'
+        ' WHERE retainage <> 0 OR unapplied <> 0 OR %8$s',
+        aging_dimensions(p_by, p_answer => true), aging_dimensions(p_by), names, replace(names, ', ', ' + '),
+        CASE WHEN NOT p_in_bucket THEN '+ unapplied' END, sums, lines, replace(names, ', ', ' <> 0 OR ') || ' <> 0');
 END $$;

@@ -10,6 +10,7 @@ import pytest
 from services.kernel.pool import open_pool
 from services.projections import snapshots
 from services.projections.project import handler
+from services.projections.writer import EIGHT
 from tests.conftest import MakeDatabase
 from tests.support.books import Books
 from tests.support.histories import FIRST, history, shuffled
@@ -62,7 +63,8 @@ async def test_a_snapshot_is_really_read(make_database: MakeDatabase) -> None:
     async with reader(url) as conn:
         await absorb(conn, books.log)
         await build(url)
-        await conn.execute("UPDATE branch_snapshot SET amount_minor = 7 WHERE taken_on = '2025-03-01'")
+        spoiled = ", ".join(f"{day} = {7 if day == EIGHT[0] else 0}" for day in EIGHT)
+        await conn.execute(f"UPDATE branch_snapshot SET {spoiled} WHERE taken_on = '2025-03-03'")
         await conn.execute("UPDATE item_snapshot SET amount_minor = 8 WHERE taken_on = '2026-01-01'")
         assert sum((await aging(conn, "branch", date(2025, 2, 28))).values()) == 7
         assert sum((await aging(conn, "account", date(2025, 12, 31))).values()) == 8
