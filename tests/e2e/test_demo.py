@@ -14,6 +14,7 @@ import pytest
 
 from deploy.embedded import Kafka, Postgres
 from tests.support.demo import OPENITEM, ROOT, Demo, demo, left_behind, own_ports
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -26,7 +27,7 @@ def start(state: Path, environment: dict[str, str]) -> subprocess.CompletedProce
         env={**os.environ, **environment, "COLUMNS": "160"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -44,21 +45,21 @@ def test_the_first_curl_works_with_a_minted_token(running: Demo) -> None:
         env={"OPENITEM_STATE_DIR": str(running.state)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     bearer = {"Authorization": f"Bearer {printed.stdout.strip()}"}
-    answer = httpx.get(f"{running.urls['reporting']}/aging?by=branch", headers=bearer)
+    answer = httpx.get(f"{running.urls['reporting']}/aging?by=branch", headers=bearer, timeout=PATIENCE_S)
     assert answer.status_code == 200
-    assert httpx.get(f"{running.urls['reporting']}/aging").status_code == 401
+    assert httpx.get(f"{running.urls['reporting']}/aging", timeout=PATIENCE_S).status_code == 401
 
 
 @pytest.mark.parametrize("service", ["reporting", "invoice", "payment", "contact", "escalation"])
 def test_every_service_documents_itself_and_gives_metrics(running: Demo, service: str) -> None:
     url = running.urls[service]
-    assert httpx.get(f"{url}/docs").status_code == 200
-    assert "openitem_" in httpx.get(f"{url}/metrics").text
-    assert httpx.get(f"{url}/health/ready").status_code == 200
+    assert httpx.get(f"{url}/docs", timeout=PATIENCE_S).status_code == 200
+    assert "openitem_" in httpx.get(f"{url}/metrics", timeout=PATIENCE_S).text
+    assert httpx.get(f"{url}/health/ready", timeout=PATIENCE_S).status_code == 200
 
 
 def test_a_second_one_beside_it_says_so_and_leaves_it_alone(running: Demo) -> None:

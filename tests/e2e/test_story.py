@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.demo import Demo
+from tests.support.patience import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.xdist_group("demo")
 TODAY = date.today()  # noqa: DTZ011 - the day of the machine that runs the stack
@@ -19,7 +19,7 @@ TODAY = date.today()  # noqa: DTZ011 - the day of the machine that runs the stac
 
 def seen(demo: Demo, account: str, item: str, after: str) -> dict[str, Any]:
     """The item as the reports show it once they show what was just recorded."""
-    own_write = {"Openitem-After": after, "Prefer": "wait=20"}
+    own_write = {"Openitem-After": after, "Prefer": "wait=30"}
     rows = demo.get(f"/items?branch=STORY&account={account}", **own_write)["rows"]
     return next(row for row in rows if row["item_id"] == item)
 
@@ -114,15 +114,18 @@ def test_an_invoice_is_billed_promised_paid_bounced_and_given_up(running: Demo) 
 
 def approve(demo: Demo, write_off: str, role: str) -> httpx.Response:
     headers = {"Authorization": f"Bearer {demo.token(role)}", "Idempotency-Key": str(uuid4())}
-    return httpx.post(f"{demo.urls['escalation']}/write-offs/{write_off}/approval", json={}, headers=headers)
+    url = f"{demo.urls['escalation']}/write-offs/{write_off}/approval"
+    return httpx.post(url, json={}, headers=headers, timeout=PATIENCE_S)
 
 
 def eventually(demo: Demo, account: str, wire: str, **summary: str) -> None:
     """Wait until a fact of this type, decided by a policy somewhere else, is on the account's timeline."""
-    deadline = time.monotonic() + 30
-    while True:
-        rows = demo.get(f"/accounts/{account}/timeline?limit=200")["rows"]
-        if any(row["type"] == wire and summary.items() <= row["summary"].items() for row in rows):
-            return
-        assert time.monotonic() < deadline, f"no {wire} {summary}: {[row['type'] for row in rows]}"
-        time.sleep(0.1)
+
+    def timeline() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = demo.get(f"/accounts/{account}/timeline?limit=200")["rows"]
+        return rows
+
+    wait_until(
+        lambda: any(row["type"] == wire and summary.items() <= row["summary"].items() for row in timeline()),
+        lambda: f"no {wire} {summary}: {[row['type'] for row in timeline()]}",
+    )

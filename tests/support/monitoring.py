@@ -6,7 +6,6 @@ import math
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import yaml
 
 from deploy.embedded.ports import HOST, free_port
 from tests.support.demo import Demo
+from tests.support.patience import PATIENCE_S, wait_until
 from tests.support.promql import RULES
 
 PROMETHEUS: Final = shutil.which("prometheus")
@@ -26,7 +26,6 @@ NODE_EXPORTER: Final = shutil.which("prometheus-node-exporter")
 CONFIGURATION: Final = RULES.parent / "prometheus.yml"
 EVERY: Final = "1s"
 FOR: Final = "2s"
-READY_S_MAX: Final = 60.0  # On a machine that runs other tests too.
 _STOP_S_MAX: Final = 20.0
 # How Grafana fills its own variable, at that scrape interval.
 _RATE_INTERVAL: Final = "1m"
@@ -41,7 +40,7 @@ class Monitoring:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series an expression gives now."""
         filled = expression.replace("$__rate_interval", _RATE_INTERVAL)
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": filled}, timeout=30).json()
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": filled}, timeout=PATIENCE_S).json()
         assert answer["status"] == "success", answer
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
@@ -51,13 +50,12 @@ class Monitoring:
         values = [float(series["value"][1]) for series in self.query(expression)]
         return [value for value in values if not math.isnan(value)]
 
-    def firing(self) -> list[dict[str, str]]:
-        """The labels of every alert that fires."""
-        return [series["metric"] for series in self.query('ALERTS{alertstate="firing"}')]
+    def firing(self, name: str = ".*") -> list[dict[str, str]]:
+        """The labels of every alert that fires, or of those of that name."""
+        return [series["metric"] for series in self.query(f'ALERTS{{alertstate="firing", alertname=~"{name}"}}')]
 
     def fires(self, name: str, **labels: str) -> bool:
-        wanted = {"alertname": name, **labels}
-        return any(wanted.items() <= alert.items() for alert in self.firing())
+        return any(labels.items() <= alert.items() for alert in self.firing(name))
 
 
 @contextmanager
@@ -85,22 +83,14 @@ def monitoring(demo: Demo, state: Path) -> Iterator[Monitoring]:
             )
         )
         url = f"http://{HOST}:{port}"
-        until(lambda: _ready(url, process, log), "Prometheus is not ready")
+        wait_until(lambda: _ready(url, process, log), lambda: "Prometheus is not ready")
         yield Monitoring(url)
-
-
-def until(holds: Any, otherwise: str, seconds: float = READY_S_MAX) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.3)
 
 
 def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
     assert process.poll() is None, log.read_text()
     try:
-        return httpx.get(f"{url}/-/ready").status_code == 200
+        return httpx.get(f"{url}/-/ready", timeout=PATIENCE_S).status_code == 200
     except httpx.TransportError:
         return False
 
