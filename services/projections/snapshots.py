@@ -40,12 +40,11 @@ ON CONFLICT (branch, taken_on, grain) DO UPDATE SET state = 'building'
 _LINES: Final = "SELECT aging_lines($1, $2, $3::date - 1, NULL, $4, NULL, $5::text[])"
 _BRANCH_ROWS: Final = f"""
 INSERT INTO branch_snapshot (taken_on, anchor, branch, currency, kind, begins_on, {", ".join(EIGHT)})
-SELECT * FROM (
-    SELECT $1::date, $2, branch, currency, kind, anchored_on - day_of_eight(anchored_on), {EIGHT_SUMS}
-    FROM (SELECT branch, currency, kind, anchored_on, minor_sum(amount_minor) AS amount_minor FROM ({{lines}}) l
-          GROUP BY 1, 2, 3, 4 HAVING minor_sum(amount_minor) <> 0) m
-    GROUP BY branch, currency, kind, 6
-) r ORDER BY branch
+SELECT $1, $2, branch, currency, kind, anchored_on - day, {EIGHT_SUMS}
+FROM (SELECT branch, currency, kind, anchored_on, day_of_eight(anchored_on) AS day,
+             minor_sum(amount_minor) AS amount_minor
+      FROM ({{lines}}) l GROUP BY 1, 2, 3, 4 HAVING minor_sum(amount_minor) <> 0) d
+GROUP BY 3, 4, 5, 6 ORDER BY 3
 """  # noqa: S608 - only words of this module
 _ITEM_ROWS: Final = """
 INSERT INTO item_snapshot (taken_on, branch, kind, item_id, account_id, job_id, currency, issued_on, due_on,

@@ -13,11 +13,9 @@ from services.projections.fold import TABLES
 from services.projections.models.movement import MOVEMENT
 from services.projections.table import Table
 
-# The eight days of a row of balances, and their sums over lines that have an `anchored_on`.
+# The eight days of a row of balances, and their sums over lines whose day of the eight is `day`.
 EIGHT: Final = tuple(f"minor_{day}" for day in range(8))
-EIGHT_SUMS: Final = ", ".join(
-    f"minor_sum(amount_minor) FILTER (WHERE day_of_eight(anchored_on) = {day})" for day in range(8)
-)
+EIGHT_SUMS: Final = ", ".join(f"minor_sum(amount_minor) FILTER (WHERE day = {day})" for day in range(8))
 # Movements carry their sums along: the balance of now, the day a branch's history begins, and which snapshots no longer
 # hold because something came in from before them.
 _WITH_SUMS: Final = """
@@ -35,8 +33,11 @@ WITH moved AS (
     WHERE s.branch = d.branch AND s.taken_on > d.day AND s.state <> 'stale'
 )
 INSERT INTO branch_balance AS t (anchor, branch, currency, kind, begins_on, {days})
-SELECT a.anchor, m.branch, m.currency, m.kind, a.anchored_on - day_of_eight(a.anchored_on), {sums}
-FROM moved m CROSS JOIN LATERAL (VALUES ('due', m.due_on), ('invoice', m.issued_on)) AS a(anchor, anchored_on)
+SELECT a.anchor, m.branch, m.currency, m.kind, a.begins_on, {sums}
+FROM moved m CROSS JOIN LATERAL (VALUES
+    ('due', m.due_on - day_of_eight(m.due_on), day_of_eight(m.due_on)),
+    ('invoice', m.issued_on - day_of_eight(m.issued_on), day_of_eight(m.issued_on))
+) AS a(anchor, begins_on, day)
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (anchor, branch, currency, kind, begins_on) DO UPDATE SET {added}
 """

@@ -228,8 +228,8 @@ WHERE m.on_ IS NOT NULL
 """
 _BALANCES: Final = f"""
 INSERT INTO branch_balance (anchor, branch, currency, kind, begins_on, {", ".join(EIGHT)})
-SELECT anchor, branch, 'USD', 'open', anchored_on - day_of_eight(anchored_on), {EIGHT_SUMS}
-FROM (SELECT a.*, l.branch, l.minor AS amount_minor FROM public.ledger l
+SELECT anchor, branch, 'USD', 'open', anchored_on - day, {EIGHT_SUMS}
+FROM (SELECT a.*, day_of_eight(anchored_on) AS day, l.branch, l.minor AS amount_minor FROM public.ledger l
       CROSS JOIN LATERAL (VALUES ('due', due_on), ('invoice', issued_on)) AS a(anchor, anchored_on)
       WHERE l.paid_on IS NULL) o
 GROUP BY 1, 2, 5
