@@ -19,7 +19,6 @@ from services.invoice.domain.credit_note import CreditInvoice
 from services.invoice.domain.invoice import IssueInvoice
 from services.invoice.domain.retainage import ReleaseRetainage
 from services.invoice.domain.state import account_stream, invoice_stream
-from services.kernel.errors import VersionConflict
 from services.kernel.store import Conn
 
 _CLAIMING: Final = (OpenAccount, IssueInvoice, CreditInvoice, ReleaseRetainage)
@@ -81,15 +80,16 @@ async def _beside_items(conn: Conn, commands: Sequence[Command]) -> Sequence[Com
 
 
 async def index(conn: Conn, facts: Sequence[Fact]) -> None:
-    """Record what the facts claim, within their transaction. Errors: VersionConflict where another was faster."""
+    """Record what the facts claim, within their transaction.
+
+    Errors   asyncpg.UniqueViolationError where another was faster, which the store takes for a conflict.
+    """
     claims = dict(found for fact in facts if (found := _claim_in(fact)) is not None)
     if not claims:
         return
     # In order, so that two batches that claim the same values wait for each other instead of deadlocking.
     rows = sorted((c.kind, c.scope, c.value, stream) for c, stream in claims.items())
-    done = await conn.execute(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
-    if done != f"INSERT 0 {len(rows)}":
-        raise VersionConflict("another command claimed the same")
+    await conn.execute(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
 
 
 def claim_of(command: OpenAccount | IssueInvoice | CreditInvoice | ReleaseRetainage) -> Claim:
@@ -133,8 +133,8 @@ SELECT value AS claim, stream FROM claims WHERE kind = 'release_id' AND scope = 
 UNION ALL
 SELECT stream, stream FROM streams WHERE stream = ANY ($2::text[])
 """
+# Without ON CONFLICT, which looks for each claim before it makes it: 7 us of Postgres's time, not 4.
 _INSERT: Final = """
 INSERT INTO claims (kind, scope, value, stream)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
-ON CONFLICT DO NOTHING
 """

@@ -50,6 +50,9 @@ __all__ = [
     "versions_text",
 ]
 ATTEMPTS_MAX: Final = 3  # A fourth conflict means a hot stream: shed load, do not spin.
+# Twice as long each time, up to this: looking costs a batch of an import half of what landing does, and takes it from
+# whoever is to make known what it waits for.
+_ARRIVAL_POLL_S_MAX: Final = 0.8
 ARRIVAL_POLL_S: Final = 0.05  # How often a command that may wait looks again for what it needs.
 ACQUIRE_S_MAX: Final = 10.0  # For a connection of the pool: past it the service is overloaded, and should say so.
 _BACKOFF_S: Final = 0.01  # Before a retry, times the attempt and a random share.
@@ -241,7 +244,8 @@ class Store:
                  TimeoutError, a transient, when no connection became free.
         Holds    either all facts of the decision and its answer are stored, or nothing is.
         """
-        deadline = asyncio.get_running_loop().time() + meta.wait_s
+        clock = asyncio.get_running_loop().time
+        deadline, pause_s = clock() + meta.wait_s, ARRIVAL_POLL_S
         attempt = 1
         while True:
             try:
@@ -249,9 +253,11 @@ class Store:
                     async with self.pool.acquire(timeout=ACQUIRE_S_MAX) as conn, conn.transaction():
                         return await self.run(conn, meta, decide)
             except Arriving:
-                if asyncio.get_running_loop().time() >= deadline:
+                left_s = deadline - clock()
+                if left_s <= 0:
                     raise
-                await asyncio.sleep(ARRIVAL_POLL_S)
+                await asyncio.sleep(min(pause_s, left_s))
+                pause_s = min(2 * pause_s, _ARRIVAL_POLL_S_MAX)
             except (VersionConflict, asyncpg.DeadlockDetectedError) as conflict:
                 CONFLICTS.inc()
                 if attempt == ATTEMPTS_MAX:
