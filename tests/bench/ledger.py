@@ -50,10 +50,12 @@ class Line:
 class Ledger:
     """So many invoices over a twentieth as many accounts; three of four are paid. The same seed, the same ledger."""
 
-    def __init__(self, invoices: int, *, seed: int = 7, branches: int = 30) -> None:
+    def __init__(self, invoices: int, *, seed: int = 7, branches: int = 30, accounts: int | None = None) -> None:
         rng = random.Random(seed)
         self.branches = [f"B{number:03d}" for number in range(1, branches + 1)]
-        self.accounts = [UUID(int=rng.getrandbits(128), version=4) for _ in range(max(branches, invoices // 20))]
+        self.accounts = [
+            UUID(int=rng.getrandbits(128), version=4) for _ in range(accounts or max(branches, invoices // 20))
+        ]
         self.lines = [self._line(rng, number) for number in range(1, invoices + 1)]
 
     def branch_of(self, account: int) -> str:

@@ -1,0 +1,106 @@
+"""Commands at a steady rate over the four services, and how soon each shows in a report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import uuid4
+
+import aiohttp
+
+from tests.bench.ledger import CURRENCY, Ledger
+
+LOOKED_AT: Final = 10  # One command in so many is waited for in a report: more would measure the reports.
+_WAIT_S: Final = 10
+_SETTLED_S_MAX: Final = 300.0
+_OVERLOADED: Final = 503
+_DAY: Final = "2026-06-30"
+
+
+@dataclass
+class Load:
+    """One client's view of the stack. `acknowledged` and `visible` are seconds, one for each command looked at."""
+
+    urls: dict[str, str]
+    ledger: Ledger
+    session: aiohttp.ClientSession
+    acknowledged: list[float] = field(default_factory=list)
+    visible: list[float] = field(default_factory=list)
+    put_off: int = 0
+    rate: float = 0.0
+
+    async def prepare(self) -> None:
+        """The ledger's invoices into the books, and everything that follows from them; every route once."""
+        for kind in ("branches", "accounts", "invoices"):
+            url, file = f"{self.urls['invoice']}/imports/{kind}", self.ledger.file(kind)
+            async with self.session.post(url, data=file, headers={"Content-Type": "text/csv"}) as answer:
+                assert '"rejected":0' in (await answer.text()).splitlines()[-1]
+        await self._settled()
+        for at in range(40):
+            await self._command(at - 40, wait_s=_WAIT_S)
+        await self._settled()
+        self.acknowledged.clear()
+        self.visible.clear()
+        self.put_off = 0
+
+    async def run(self, seconds: int, rate: int) -> None:
+        """So many commands a second, whatever the answers take."""
+        tasks = []
+        began = time.perf_counter()
+        for at in range(seconds * rate):
+            await asyncio.sleep(max(0.0, began + at / rate - time.perf_counter()))
+            tasks.append(asyncio.create_task(self._command(at)))
+        await asyncio.gather(*tasks)
+        self.rate = (len(tasks) - self.put_off) / (time.perf_counter() - began)
+
+    async def _settled(self) -> None:
+        """Return when everything published shows, and stays so: policies answer facts with facts."""
+        url, quiet = f"{self.urls['reporting']}/freshness", 0
+        async with asyncio.timeout(_SETTLED_S_MAX):
+            while quiet < 4:  # The workers tell once a second how far they are.
+                async with self.session.get(url) as answer:
+                    told = await answer.json()
+                quiet = quiet + 1 if told["topics"] and told["freshness"]["facts_behind"] == 0 else 0
+                await asyncio.sleep(0.5)
+
+    async def _command(self, at: int, wait_s: int = 0) -> None:
+        service, path, body = command(self.ledger, at)
+        headers = {"Idempotency-Key": uuid4().hex, "Prefer": f"wait={wait_s}"}
+        began = time.perf_counter()
+        async with self.session.post(self.urls[service] + path, json=body, headers=headers) as answer:
+            text = await answer.text()
+            if answer.status == _OVERLOADED:
+                self.put_off += 1  # It said so, and recorded nothing: a client sends it again.
+                return
+            assert answer.status < 300, (path, answer.status, text)
+            position = answer.headers["Openitem-Position"]
+        known = time.perf_counter()
+        self.acknowledged.append(known - began)
+        if at // 4 % LOOKED_AT == 0:  # All four services have their turn.
+            headers = {"Openitem-After": position, "Prefer": f"wait={_WAIT_S}"}
+            async with self.session.get(f"{self.urls['reporting']}/items?limit=1", headers=headers) as answer:
+                assert answer.status == 200, await answer.text()
+                await answer.read()
+            self.visible.append(time.perf_counter() - known)
+
+
+def command(ledger: Ledger, at: int) -> tuple[str, str, dict[str, Any]]:
+    """One command: the service, the route, the body. Each service has one in four."""
+    account = at % len(ledger.accounts)
+    account_id, branch = str(ledger.accounts[account]), ledger.branch_of(account)
+    money = {"amount": "120.50", "currency": CURRENCY}
+    match at % 4:
+        case 0:
+            number = {"branch": branch, "number": f"V{at:06d}", "issued_on": _DAY, "total": "120.50"}
+            return "invoice", "/invoices", {**number, "account_id": account_id, "currency": CURRENCY}
+        case 1:
+            receipt = {"branch": branch, "account_id": account_id, "method": "check", "received_on": _DAY}
+            return "payment", "/receipts", {**receipt, **money}
+        case 2:
+            attempt = {"account_id": account_id, "channel": "call", "outcome": "reached", "attempted_on": _DAY}
+            return "contact", "/attempts", attempt
+        case _:
+            hold = {"account_id": str(ledger.accounts[at // 4 % len(ledger.accounts)]), "reason": "past_due"}
+            return "escalation", "/holds", {**hold, "placed_on": _DAY}
