@@ -96,7 +96,7 @@ def run_import(
 
     Errors   NotAllowed; ServiceAway.
     """
-    totals = Counter({kind: sum(1 for _ in ledger.records(kind)) for kind in ledger.kinds()})
+    totals = ledger.counts()
     columns = (
         TextColumn("{task.description:>20}"),
         BarColumn(),
@@ -105,7 +105,7 @@ def run_import(
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        tasks = {kind: bar.add_task(kind, total=totals[kind], rate="", start=False) for kind in ledger.kinds()}
+        tasks = {kind: bar.add_task(kind, total=totals.get(kind), rate="", start=False) for kind in ledger.kinds()}
 
         def advance(kind: str, more: int) -> None:
             task = tasks[kind]
@@ -115,6 +115,8 @@ def run_import(
             bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
 
         report = send(ledger, urls, token, advance)
+        for task in tasks.values():
+            bar.update(task, total=bar.tasks[task].completed)
     console.print(totals_table(report))
     if report.problems:
         part = rejects.with_name(f".{rejects.name}.part")

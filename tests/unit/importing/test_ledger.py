@@ -27,6 +27,7 @@ def test_a_row_becomes_its_records_and_what_repeats_is_sent_once(tmp_path: Path)
         "1000,C1,14001,DZ,02/21/2026,,99.00-,USD,\n",
     )
     assert ledger.kinds() == ["branches", "accounts", "invoices", "receipts"]
+    assert ledger.counts() == {"invoices": 2, "receipts": 2}
     assert len(list(ledger.records("accounts"))) == 1
     [first, second] = [record for _, record in ledger.records("invoices")]
     assert not isinstance(first, Problem)

@@ -71,7 +71,7 @@ class TestRecords:
             "number": "17",
             "currency": "USD",
             "name": "N/17",
-            "invoice_id": str(derived_id("ns", "invoice 17")),
+            "invoice_id": derived_id("ns", "invoice 17"),
             "issued_on": "2025-01-31",
             "total": "1000.00",
             "reason": "price",
