@@ -1,46 +1,77 @@
-"""How fast does a file become facts: rows read, decided by the domain, appended with every stream checked?"""
+"""How fast does a file become facts: rows read, decided, appended with every stream checked? And lines of a report?"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
+import psutil
 import uvloop
 
 from services.invoice.claims import index
 from tests.bench.bench import Bench
 from tests.bench.figure import Figure, Wanted
+from tests.bench.imported import file_to_report
 from tests.bench.ledger import INVOICE_KINDS, PAYMENT_KINDS, Ledger, open_items, store_at, take_in
 
 INVOICES: Final = 100_000
-PROCESSES: Final = 2  # Two apps of one service behind one address, a file each.
+PROCESSES: Final = 2  # Two apps of one service behind one address.
+REQUESTS: Final = 2  # At once in each: what `openitem import` sends side by side.
 _WANTED: Final = Wanted("at least", 30_000, of_ratio=False)
 _KINDS: Final = {"invoices": INVOICE_KINDS["invoices"], "receipts": PAYMENT_KINDS["receipts"]}
 _INDEX: Final = {"invoices": index, "receipts": None}
 _BESIDE: Final = "INSERT … SELECT of the same rows, 500 a transaction"
+_US: Final = 1e6
+
+
+class Taken(NamedTuple):
+    """What imports came to, in seconds: by the clock that all processes share, and of processors."""
+
+    began: float
+    ended: float
+    facts: int
+    ours: float
+    postgres: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.facts / (self.ended - self.began)
 
 
 async def measure(bench: Bench) -> list[Figure]:
     ledger = Ledger(bench.count(INVOICES, 2_000))
-    figures = []
+    figures: list[Figure] = []
+    everything = Taken(0.0, 0.0, 0, 0.0)
     for name, prepare in (("invoices", _with_accounts), ("receipts", _with_items)):
         async with bench.databases() as make:
             alone, together = await prepare(make, ledger), await prepare(make, ledger)
             file = ledger.file(name)
-            one = await _rate([file], alone, name)
+            one = await _take(bench, [[file]], alone, name)
             limit = await copied(alone)
-            both = await _rate(halves(file), together, name)
+            all_ = await _take(bench, shares(file), together, name)
         what = "receipts with what they pay" if name == "receipts" else name
+        side = f"{PROCESSES * REQUESTS} requests at once in {PROCESSES} processes"
         figures += [
-            Figure(f"import of {what}, one file", one, "facts/s", limit, _BESIDE, _WANTED),
-            Figure(f"import of {what}, two files in two processes", both, "facts/s", limit, _BESIDE, _WANTED),
+            Figure(f"import of {what}, one request", one.rate, "facts/s", limit, _BESIDE),
+            Figure(f"import of {what}, {side}", all_.rate, "facts/s", limit, _BESIDE, _WANTED),
+            Figure("the same, processor time of our processes", all_.ours / all_.facts * _US, "us a fact"),
+            Figure("the same, processor time of PostgreSQL", all_.postgres / all_.facts * _US, "us a fact"),
         ]
-    return figures
+        everything = Taken(
+            0.0,
+            everything.ended + all_.ended - all_.began,
+            everything.facts + all_.facts,
+            everything.ours + all_.ours,
+            everything.postgres + all_.postgres,
+        )
+    figures.append(Figure("import of both, one after the other", everything.rate, "facts/s", wanted=_WANTED))
+    return [*figures, *await file_to_report(bench)]
 
 
 async def _with_accounts(make: Callable[[str], Awaitable[str]], ledger: Ledger) -> str:
@@ -60,32 +91,50 @@ async def _with_items(make: Callable[[str], Awaitable[str]], ledger: Ledger) -> 
     return url
 
 
-def halves(file: bytes) -> list[bytes]:
-    """The file as two, each with the header."""
+def shares(file: bytes) -> list[list[bytes]]:
+    """The file in as many parts as there are requests, for each process its own, each with the header."""
     head, *rows = file.splitlines(keepends=True)
-    middle = len(rows) // 2
-    return [head + b"".join(rows[:middle]), head + b"".join(rows[middle:])]
+    count = PROCESSES * REQUESTS
+    parts = [head + b"".join(rows[part::count]) for part in range(count)]
+    return [parts[process::PROCESSES] for process in range(PROCESSES)]
 
 
-async def _rate(files: list[bytes], url: str, name: str) -> float:
-    """Facts a second from the first row of any file to the last commit, each file in a process of its own."""
+async def _take(bench: Bench, files: list[list[bytes]], url: str, name: str) -> Taken:
+    """Import the files of each process at once: from the first row of any to the last commit."""
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(len(files), mp_context=get_context("spawn")) as processes:
         await asyncio.gather(*(loop.run_in_executor(processes, time.sleep, 1) for _ in files))  # All are up.
-        runs = await asyncio.gather(*(loop.run_in_executor(processes, _import, file, url, name) for file in files))
-    return sum(run[2] for run in runs) / (max(run[1] for run in runs) - min(run[0] for run in runs))
+        before = _postgres_s(bench)
+        runs = await asyncio.gather(*(loop.run_in_executor(processes, _import, some, url, name) for some in files))
+        spent = _postgres_s(bench) - before
+    return Taken(
+        min(run.began for run in runs),
+        max(run.ended for run in runs),
+        sum(run.facts for run in runs),
+        sum(run.ours for run in runs),
+        spent,
+    )
 
 
-def _import(file: bytes, url: str, name: str) -> tuple[float, float, int]:
-    """When it began and ended, by the clock that all processes share, and the facts."""
+def _import(files: list[bytes], url: str, name: str) -> Taken:
+    """In a process of its own, which collects garbage as rarely as an app."""
+    gc.set_threshold(100_000, 50, 100)
 
-    async def run() -> tuple[float, float, int]:
-        async with store_at(url, _INDEX[name]) as store:
-            began = time.monotonic()
-            summary = await take_in(store, _KINDS[name], file)
-            return began, time.monotonic(), summary.facts
+    async def run() -> Taken:
+        async with store_at(url, _INDEX[name], size_max=REQUESTS) as store:
+            spent, began = time.process_time(), time.monotonic()
+            summaries = await asyncio.gather(*(take_in(store, _KINDS[name], file) for file in files))
+            facts = sum(summary.facts for summary in summaries)
+            return Taken(began, time.monotonic(), facts, time.process_time() - spent)
 
     return uvloop.run(run())
+
+
+def _postgres_s(bench: Bench) -> float:
+    """Seconds of processor that the server has taken so far, those of sessions that are over included."""
+    assert bench.postgres.pid is not None
+    server = psutil.Process(bench.postgres.pid)
+    return sum(sum(process.cpu_times()[:4]) for process in (server, *server.children(recursive=True)))
 
 
 async def copied(url: str) -> float:
@@ -93,7 +142,8 @@ async def copied(url: str) -> float:
     conn = await asyncpg.connect(url)
     try:
         await conn.execute("CREATE TABLE bare_events (LIKE events INCLUDING ALL)")
-        low, high = await conn.fetchrow("SELECT min(position), max(position) FROM events")
+        low = await conn.fetchval("SELECT min(position) FROM events")
+        high = await conn.fetchval("SELECT max(position) FROM events")
         began = time.perf_counter()
         for at in range(low, high + 1, 500):
             await conn.execute(_COPY, at, at + 500)
