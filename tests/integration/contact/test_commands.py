@@ -214,7 +214,7 @@ async def test_a_day_to_come_a_misspelt_member_and_an_empty_note_are_refused(
 async def test_a_command_waits_for_an_item_that_is_just_arriving(empty: FrontDoor, topics: Topics) -> None:
     await topics.deliver(account())
     assert (await empty.post("/attempts", attempt())).status_code == 404
-    waiting = asyncio.create_task(empty.post("/attempts", attempt(), Prefer="wait=10"))
+    waiting = asyncio.create_task(empty.post("/attempts", attempt(), Prefer="wait=30"))
     await asyncio.sleep(0.2)
     assert not waiting.done()
     await topics.deliver(*issued(A))

@@ -167,7 +167,7 @@ async def test_the_same_key_replays_the_answer(desk: Desk) -> None:
 
 async def test_a_command_waits_for_an_item_that_is_about_to_arrive(desk: Desk) -> None:
     body = {"item_id": NOBODYS, "reason": "other"}
-    waiting = asyncio.create_task(desk.door.post("/write-offs", body, Prefer="wait=10"))
+    waiting = asyncio.create_task(desk.door.post("/write-offs", body, Prefer="wait=30"))
     await asyncio.sleep(0.2)
     assert not waiting.done()
     await desk.tell(opened(UUID(NOBODYS), 5_00))

@@ -109,8 +109,8 @@ async def test_an_application_waits_for_an_item_that_arrives_meanwhile(desk: Des
     body = {"currency": "USD", "lines": [{"item_id": str(invoice.item.item_id), "amount": "100.00"}]}
     refused = await desk.post(f"/receipts/{receipt}/applications", body)
     assert (refused.status_code, refused.json()["code"]) == (404, "item_unknown")
-    waiting = asyncio.create_task(desk.post(f"/receipts/{receipt}/applications", body, Prefer="wait=10"))
-    reading = asyncio.create_task(desk.get(f"/items/{invoice.item.item_id}", Prefer="wait=10"))
+    waiting = asyncio.create_task(desk.post(f"/receipts/{receipt}/applications", body, Prefer="wait=30"))
+    reading = asyncio.create_task(desk.get(f"/items/{invoice.item.item_id}", Prefer="wait=30"))
     await asyncio.sleep(0.2)
     assert not waiting.done()
     await desk.arrive(invoice)

@@ -55,7 +55,7 @@ async def test_a_file_may_wait_for_items_that_are_about_to_arrive(desk: Desk) ->
 
     invoice = issued(uuid4(), "100.00")
     file = HEADER + row(uuid4(), "100.00", invoice.item.item_id, "100.00")
-    sending = asyncio.create_task(desk.upload("receipts", file, Prefer="wait=10"))
+    sending = asyncio.create_task(desk.upload("receipts", file, Prefer="wait=30"))
     await asyncio.sleep(0.2)
     await desk.arrive(invoice)
     assert (await sending)[-1]["landed"] == 1

@@ -3,10 +3,8 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from msgspec.structs import replace
 
+from deploy.embedded.ports import free_port
 from events import codec
 from events.envelope import Fact
 from events.payment import ItemChanged, ItemOpened, PaymentApplied, PaymentReceived
@@ -23,9 +22,7 @@ from events.topics import topic_of
 from services.kernel.topics import create_topics
 from tests.integration.payment.conftest import Desk, delivered, issued
 from tests.integration.payment.test_policy import approved
-
-STARTED_S_MAX = 40  # On two busy cores a worker imports for some seconds.
-STOPPED_S_MAX = 20
+from tests.support.patience import PATIENCE_S
 
 
 class Kafka:
@@ -49,7 +46,7 @@ class Kafka:
         facts: list[Fact] = []
         await consumer.start()
         try:
-            async with asyncio.timeout(STARTED_S_MAX):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(facts) < count:
                     for records in (await consumer.getmany(timeout_ms=200)).values():
                         facts += [codec.decode(codec.envelope_of(r.headers).type, r.value) for r in records]
@@ -70,8 +67,7 @@ async def kafka(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Kafka]
 @pytest.fixture
 async def worker(desk: Desk, kafka: Kafka, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the worker's metrics; the worker has joined its consumers' groups."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = desk.app.state.settings
     environment: dict[str, Any] = {
         "POSTGRES": settings.postgres,
@@ -90,9 +86,9 @@ async def worker(desk: Desk, kafka: Kafka, tmp_path: Path) -> AsyncIterator[http
         env={**os.environ, **{f"OPENITEM_{name}": value for name, value in environment.items()}},
         cwd=Path(__file__).parents[3],
     )
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
         try:
-            async with asyncio.timeout(STARTED_S_MAX):
+            async with asyncio.timeout(PATIENCE_S):
                 while not await is_ready(client):
                     assert process.returncode is None, "the worker ended"
                     await asyncio.sleep(0.1)
@@ -100,7 +96,7 @@ async def worker(desk: Desk, kafka: Kafka, tmp_path: Path) -> AsyncIterator[http
         finally:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(STOPPED_S_MAX):
+            async with asyncio.timeout(PATIENCE_S):
                 code = await process.wait()
     assert code == 0
 
@@ -122,10 +118,10 @@ async def test_facts_go_round_from_an_invoice_to_a_payment_that_others_read(
     await kafka.publish("invoice", paid)
     receipt = await desk.receipt("100.00")
     body = {"currency": "USD", "lines": [{"item_id": item, "amount": "100.00"}]}
-    answer = await desk.post(f"/receipts/{receipt}/applications", body, Prefer="wait=20")
+    answer = await desk.post(f"/receipts/{receipt}/applications", body, Prefer="wait=30")
     assert answer.status_code == 200, answer.text
     await kafka.publish("invoice", given_up)
-    async with asyncio.timeout(20):  # The consumer tries what it had put aside again by itself.
+    async with asyncio.timeout(PATIENCE_S):  # The consumer tries what it had put aside again by itself.
         path = f"/items/{given_up.item.item_id}"
         while (await desk.get(path, Prefer="wait=5")).json()["written_off"] != "50.00":  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.1)

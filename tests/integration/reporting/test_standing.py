@@ -58,24 +58,25 @@ class TestFreshness:
         self, books: Books, database: str, desk: Desk
     ) -> None:
         now = datetime.now(UTC)
-        await note(database, "invoice", position=100, end=107, read=now - timedelta(seconds=40), seen=now)
-        await note(database, "payment", position=50, end=50, read=now - timedelta(hours=3), seen=now)
+        seen = now + timedelta(minutes=5)  # However slowly this test runs, a worker has looked just now.
+        await note(database, "invoice", position=100, end=107, read=now - timedelta(seconds=40), seen=seen)
+        await note(database, "payment", position=50, end=50, read=now - timedelta(hours=3), seen=seen)
         answer = await desk.ask("/freshness")
         invoice, payment = answer["topics"]
         assert (invoice["topic"], invoice["facts_behind"]) == ("openitem.invoice", 7)
-        assert 40 <= invoice["seconds_behind"] < 60
+        assert 40 <= invoice["seconds_behind"] < 240
         assert (payment["facts_behind"], payment["seconds_behind"]) == (0, 0.0)
         for path in PATHS:
             fresh = (await desk.ask(path))["freshness"]
             assert fresh["facts_behind"] == 7
-            assert 40 <= fresh["seconds_behind"] < 60
+            assert 40 <= fresh["seconds_behind"] < 240
 
     async def test_a_worker_that_is_gone_does_not_look_fresh(self, books: Books, database: str, desk: Desk) -> None:
         then = datetime.now(UTC) - timedelta(minutes=10)
         await note(database, "invoice", position=100, end=100, read=then, seen=then)
         fresh = (await desk.ask("/aging"))["freshness"]
         assert fresh["facts_behind"] == 0
-        assert 600 <= fresh["seconds_behind"] < 660
+        assert 600 <= fresh["seconds_behind"] < 840
 
     async def test_of_a_topic_that_was_never_read_the_time_is_not_known(
         self, books: Books, database: str, desk: Desk
@@ -109,11 +110,11 @@ class TestReadYourWrite:
         books.issue("CHI", account, 123_45, date(2025, 1, 1), date(2025, 1, 31), number="NEW-1")
         written = books.facts[-1].envelope
         after = f"{written.stream}@1"
-        asked = asyncio.create_task(desk.send("/items", {"number": "NEW-1"}, Openitem_After=after, Prefer="wait=10"))
+        asked = asyncio.create_task(desk.send("/items", {"number": "NEW-1"}, Openitem_After=after, Prefer="wait=30"))
         await asyncio.sleep(0.2)
         assert not asked.done()
         await books.deliver(database)
-        answer = await asyncio.wait_for(asked, 5)
+        answer = await asked
         assert [row["total"] for row in answer.json()["rows"]] == ["123.45"]
 
     async def test_what_does_not_show_in_time_is_refused(self, books: Books, desk: Desk) -> None:
