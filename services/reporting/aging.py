@@ -234,8 +234,7 @@ SELECT currency, sum(minor)::bigint AS minor FROM (
     SELECT currency, amount_minor AS minor FROM control_balance
     WHERE $1::text[] IS NULL OR branch = ANY ($1::text[])
     UNION ALL
-    SELECT m.currency, -m.amount_minor
-    FROM branch b JOIN movement m ON m.branch = b.branch AND m.effective_on > $2::date
-    WHERE $1::text[] IS NULL OR b.branch = ANY ($1::text[])
+    SELECT currency, -amount_minor FROM movement
+    WHERE effective_on > $2::date AND ($1::text[] IS NULL OR branch = ANY ($1::text[]))
 ) c GROUP BY currency
 """

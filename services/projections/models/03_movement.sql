@@ -22,7 +22,9 @@ CREATE TABLE movement (
     amount_minor   bigint      NOT NULL,
     PRIMARY KEY (stream, stream_version, line)
 );
-CREATE INDEX movement_by_day ON movement (branch, effective_on)
+-- The day comes first: a report of many branches, and a snapshot, then read one piece of it, and new movements go to its
+-- end. A report of one branch looks the branch up day by day.
+CREATE INDEX movement_by_day ON movement (effective_on, branch)
     INCLUDE (currency, kind, account_id, issued_on, due_on, amount_minor);
 CREATE INDEX movement_by_recorded ON movement (recorded_at);
 -- What was billed to fall due in some weeks, for cash flow: few of all days, and of the causes only those that bill.

@@ -33,7 +33,7 @@ $$;
 -- The queries whose rows add up to what `p_branches` had open, from one base. Each answers branch, account_id, job_id,
 -- item_id (of unapplied cash: the receipt), currency, kind, issued_on, due_on, anchored_on, amount_minor; where p_grain
 -- is branch, those between branch and currency and the two dates are null.
---   p_all     the branches are all there are: the base is read whole, and not branch by branch
+--   p_all     the branches are all there are: they need not be named
 --   p_ends    days that a bucket ends with: other days may come summed up under the first of their eight. Null: every
 --             day by itself
 CREATE FUNCTION aging_arms(
@@ -48,43 +48,43 @@ RETURNS TABLE (arm text) LANGUAGE sql STABLE AS $$
             ELSE format('x.account_id, x.job_id, %s AS item_id, x.issued_on, x.due_on', a.item)
         END,
         a.kind, a.anchored_on, a.minor, a.source, a.condition,
-        CASE WHEN NOT (a.is_base AND p_all) THEN format(' AND x.branch = ANY (%L::text[])', p_branches) END)
+        CASE WHEN NOT p_all THEN format(' AND x.branch = ANY (%L::text[])', p_branches) END)
     FROM (
         SELECT CASE p_anchor WHEN 'due' THEN 'x.due_on' ELSE 'x.issued_on' END AS ages,
                CASE p_base WHEN 'infinity' THEN 'branch_balance x' ELSE 'branch_snapshot x' END AS balances,
                CASE p_base WHEN 'infinity' THEN '' ELSE format('x.taken_on = %L AND ', p_base) END AS taken,
                ARRAY(SELECT DISTINCT e - day_of_eight(e) FROM unnest(p_ends) e) AS split
     ) d CROSS JOIN LATERAL (VALUES
-        (p_grain = 'branch' AND p_base > '-infinity' AND p_ends IS NOT NULL, true,
+        (p_grain = 'branch' AND p_base > '-infinity' AND p_ends IS NOT NULL,
          d.balances, '', 'x.kind', 'x.begins_on', 'x.amount_minor',
          format('%sx.anchor = %L AND x.amount_minor <> 0 AND x.begins_on <> ALL (%L::date[])',
                 d.taken, p_anchor, d.split)),
-        (p_grain = 'branch' AND p_base > '-infinity', true,
+        (p_grain = 'branch' AND p_base > '-infinity',
          d.balances || ' CROSS JOIN LATERAL (VALUES (0, x.minor_0), (1, x.minor_1), (2, x.minor_2), (3, x.minor_3),'
          ' (4, x.minor_4), (5, x.minor_5), (6, x.minor_6), (7, x.minor_7)) AS y(day, minor)', '', 'x.kind',
          'x.begins_on + y.day', 'y.minor',
          format('%sx.anchor = %L AND y.minor <> 0%s', d.taken, p_anchor,
                 CASE WHEN p_ends IS NOT NULL THEN format(' AND x.begins_on = ANY (%L::date[])', d.split) END)),
-        (p_grain = 'item' AND p_base = 'infinity', true,
+        (p_grain = 'item' AND p_base = 'infinity',
          'open_item x', 'x.item_id', 'CASE x.kind WHEN ''receipt'' THEN ''unapplied'' ELSE ''open'' END', d.ages,
          'x.open_minor', 'x.open_minor <> 0'),
-        (p_grain = 'item' AND p_base = 'infinity', true,
+        (p_grain = 'item' AND p_base = 'infinity',
          'open_item x', 'x.item_id', '''retainage''', d.ages, 'x.retainage_minor', 'x.retainage_minor <> 0'),
-        (p_grain = 'item' AND isfinite(p_base), true,
+        (p_grain = 'item' AND isfinite(p_base),
          'item_snapshot x', 'x.item_id', 'x.kind', d.ages, 'x.amount_minor', format('x.taken_on = %L', p_base)),
         -- The base is earlier: what came since, up to the day.
-        (p_base <= p_as_of, false,
+        (p_base <= p_as_of,
          'movement x', 'coalesce(x.item_id, x.receipt_id)', 'x.kind', d.ages, 'x.amount_minor',
          format('x.effective_on >= %L AND x.effective_on <= %L', p_base, p_as_of)),
         -- The base is later: less what came after the day.
-        (p_base > p_as_of, false,
+        (p_base > p_as_of,
          'movement x', 'coalesce(x.item_id, x.receipt_id)', 'x.kind', d.ages, '-x.amount_minor',
          format('x.effective_on > %L AND x.effective_on < %L', p_as_of, p_base)),
         -- Less what we did not know yet.
-        (p_known_at IS NOT NULL, false,
+        (p_known_at IS NOT NULL,
          'movement x', 'coalesce(x.item_id, x.receipt_id)', 'x.kind', d.ages, '-x.amount_minor',
          format('x.recorded_at > %L AND x.effective_on <= %L', p_known_at, p_as_of))
-    ) AS a(matters, is_base, source, item, kind, anchored_on, minor, condition)
+    ) AS a(matters, source, item, kind, anchored_on, minor, condition)
     WHERE a.matters
 $$;
 
