@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from services.kernel import bulk
 from services.kernel.commands import Outcome, carry_out_many
 from services.kernel.errors import Busy
+from services.kernel.store import Store
 from tests.support.patience import PATIENCE_S, until
 from tests.support.tallies import MARKS, limited, running, tally_app
 from tests.support.tally import mark_of
@@ -199,6 +200,22 @@ class TestRows:
         lines = await send(client, content, {**CSV, "Prefer": "wait=1"})
         assert of(lines, "summary") == [figures(rejected=40)]
         assert left == [1, 0, 0, 0]
+
+    async def test_a_batch_that_waits_looks_less_and_less_often(
+        self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks = 0
+        run = Store.run
+
+        async def counting(*args: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return await run(*args)
+
+        monkeypatch.setattr(Store, "run", counting)
+        lines = await send(client, b"tally,mark,after\na,m1,never\n", {**CSV, "Prefer": "wait=1"})
+        assert of(lines, "summary") == [figures(rejected=1)]
+        assert 2 <= looks <= 7  # At 0, 50, 150, 350, 750 and 1,000 ms, or fewer where each takes long.
 
 
 class TestTrouble:
