@@ -140,6 +140,8 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything, last priority first, within a bound. Safe to repeat."""
         if self._process is not None:
+            with suppress(OSError, Fault):  # It may be gone, or going. What it has not stopped by then it stops now.
+                self._stop_programs()
             wait_s = SUPERVISORD_S_MAX + sum(program.stop_s_max for program in self.programs)
             end(self._process.pid, signal.SIGTERM, wait_s)
             self._process.wait()
@@ -240,6 +242,17 @@ class Supervisor:
             if waiting and time.monotonic() > until:
                 raise ProgramFailed(self._report(waiting[0].name, f"was not ready within {READY_S_MAX:.0f} s"))
             time.sleep(POLL_S)
+
+    def _stop_programs(self) -> None:
+        """Stop those of one priority together: left to itself supervisord waits for each before it asks the next."""
+        for _, together in groupby(reversed(self.programs), key=lambda program: program.priority):
+            stopping = {program.name: program.stop_s_max for program in together}
+            for name in stopping:
+                with suppress(Fault):  # It was not running.
+                    self._ask("stopProcess", name, False)
+            until = time.monotonic() + max(stopping.values()) + SUPERVISORD_S_MAX
+            while any(self.status()[name] == "STOPPING" for name in stopping) and time.monotonic() < until:
+                time.sleep(POLL_S)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """One call to supervisord. Errors: OSError when it is not there; Fault when it refuses."""
