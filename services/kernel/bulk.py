@@ -237,7 +237,8 @@ class Import(Generic[R, C]):
 
 
 def _rejected(number: int, refusal: Refused) -> Rejected:
-    return Rejected(row=number, field=refusal.field, code=refusal.code, message=refusal.message)
+    arriving = True if isinstance(refusal, Arriving) else msgspec.UNSET
+    return Rejected(row=number, field=refusal.field, code=refusal.code, message=refusal.message, arriving=arriving)
 
 
 async def _encoded(lines: AsyncIterator[Line], inflow: Inflow) -> AsyncIterator[bytes]:

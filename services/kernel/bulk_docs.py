@@ -39,7 +39,8 @@ def describe(row: type[msgspec.Struct]) -> str:
     other = ", ".join(f"`{f.encode_name}`" for f in fields if not f.required)
     return (
         f"CSV with a header line, or NDJSON. Needed: {needed or 'none'}. Optional: {other or 'none'}.\n\n"
-        "Answers NDJSON: a line `rejected` for each row that did not land, `progress` after each batch, `summary`"
+        "Answers NDJSON: a line `rejected` for each row that did not land (`arriving`: it names what another service"
+        " may yet make known, so that it may land later), `progress` after each batch, `summary`"
         " at the end, and after it `failed` where the import ended early. A second run of the same file adds nothing."
     )
 

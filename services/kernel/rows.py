@@ -24,12 +24,16 @@ _MISSING: Final = re.compile(r"missing required field `([^`]+)`")
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="rejected"):
-    """A row that did not land, and why. Row 0 is the header: nothing of the file was read then."""
+    """A row that did not land, and why. Row 0 is the header: nothing of the file was read then.
+
+    `arriving`: it names what another service may be about to make known here, so the same row may land later.
+    """
 
     row: int
     field: str | None = None
     code: str
     message: str
+    arriving: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -37,6 +37,12 @@ class Tally:
     facts: int = 0
     seconds: float = 0.0
 
+    def add(self, summary: Mapping[str, Any]) -> None:
+        """Count what landed of one request."""
+        self.landed += summary["landed"]
+        self.on_record += summary["on_record"]
+        self.facts += summary.get("facts", 0)
+
 
 @dataclass
 class Report:
@@ -94,6 +100,7 @@ def _send_kind(
 ) -> list[Problem]:
     """Every record of one kind; answers those that did not land. Errors: those of `send`."""
     problems: list[Problem] = []
+    awaited: list[tuple[Row, Problem]] = []
 
     def post(rows: Sequence[Row]) -> _Answered:
         body = b"".join(msgspec.json.encode(record) + b"\n" for _, record in rows)
@@ -101,8 +108,11 @@ def _send_kind(
 
     def note(answered: Iterable[_Answered]) -> None:
         for one in answered:
-            problems.extend(_read(one, kind, tally))
-            progress(kind, len(one.rows))
+            refusals = list(_refusals(one, kind))
+            awaited.extend((row, problem) for row, problem, arriving in refusals if arriving)
+            problems.extend(problem for _, problem, arriving in refusals if not arriving)
+            tally.add(one.lines[-1])
+            progress(kind, len(one.rows) - sum(arriving for _, _, arriving in refusals))
 
     with Lanes(kind, post) as lanes:
         for row, found in ledger.records(kind):
@@ -110,13 +120,26 @@ def _send_kind(
                 continue
             tally.rows += 1
             if isinstance(found, Problem):
-                tally.rejected += 1
                 problems.append(found)
                 progress(kind, 1)
             else:
                 note(lanes.put((row.line, found)))
         note(lanes.rest())
+        landed = 0
+        while awaited and tally.landed > landed:  # What they wait for may be long in coming, and still be coming.
+            landed, again = tally.landed, sorted(awaited, key=_line)
+            awaited.clear()
+            for one, _ in again:
+                note(lanes.put(one))
+            note(lanes.rest())
+    progress(kind, len(awaited))
+    problems.extend(problem for _, problem in awaited)
+    tally.rejected = len(problems)
     return problems
+
+
+def _line(awaited: tuple[Row, Problem]) -> int:
+    return awaited[1].line
 
 
 def _post(client: httpx.Client, url: str, body: bytes, token: str) -> Sequence[dict[str, Any]]:
@@ -147,16 +170,10 @@ def _post(client: httpx.Client, url: str, body: bytes, token: str) -> Sequence[d
     raise ServiceAway(f"{url}: {trouble}")
 
 
-def _read(answered: _Answered, kind: str, tally: Tally) -> Iterator[Problem]:
+def _refusals(answered: _Answered, kind: str) -> Iterator[tuple[Row, Problem, bool]]:
+    """The rows that did not land, and of each whether it may yet."""
     for answer in answered.lines:
-        match answer["line"]:
-            case "rejected":
-                tally.rejected += 1
-                line, _ = answered.rows[answer["row"] - 1]
-                yield Problem(line, kind, answer.get("field"), answer["code"], answer["message"])
-            case "summary":
-                tally.landed += answer["landed"]
-                tally.on_record += answer["on_record"]
-                tally.facts += answer.get("facts", 0)
-            case _:
-                pass  # Progress: each request is one step of ours.
+        if answer["line"] == "rejected":
+            row = answered.rows[answer["row"] - 1]
+            problem = Problem(row[0], kind, answer.get("field"), answer["code"], answer["message"])
+            yield row, problem, answer.get("arriving", False)
