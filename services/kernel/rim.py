@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from events.money import Money, NotMoney
+from events.money import MINOR_MAX, Money, NotMoney, digits_of
 from services.kernel.errors import Kind, Refused
 
 # The patterns mirror events.envelope.Branch and events.money.Currency; a test holds them together.
@@ -46,8 +46,13 @@ def money(amount: str, currency: str, field: str = "amount") -> Money:
     """
     if not _PLAIN.fullmatch(amount):
         raise AmountInvalid("write it as a plain decimal, such as 1204.50", field=field)
-    if not _is_currency(currency):
+    digits = _digits_of(currency)
+    if digits is None:
         raise AmountInvalid("the currency is a code of three capital letters, such as USD", field="currency")
+    whole, _, rest = amount.partition(".")
+    missing = digits - len(rest)
+    if missing >= 0 and abs(minor := int(whole + rest) * 10**missing) <= MINOR_MAX:  # Nearly all, read at once.
+        return Money(minor, currency)
     try:
         return Money.parse(amount, currency)
     except NotMoney as error:
@@ -55,8 +60,9 @@ def money(amount: str, currency: str, field: str = "amount") -> Money:
 
 
 @lru_cache(maxsize=256)
-def _is_currency(text: str) -> bool:
-    return _CURRENCY.fullmatch(text) is not None
+def _digits_of(currency: str) -> int | None:
+    """Digits after the point; None where it is no currency."""
+    return digits_of(currency) if _CURRENCY.fullmatch(currency) else None
 
 
 def amount_text(value: Money) -> str:

@@ -144,13 +144,12 @@ class VoidInvoice(Dated, frozen=True, kw_only=True):
 
 
 def issue_needs(command: IssueInvoice) -> list[str]:
-    needs = [
-        command.stream,
-        branch_stream(command.branch),
-        account_stream(command.account_id),
-        *undecided(command.holders),
-    ]
-    return needs if command.job_id is None else [*needs, job_stream(command.job_id)]
+    needs = [command.stream, branch_stream(command.branch), account_stream(command.account_id)]
+    if command.job_id is not None:
+        needs.append(job_stream(command.job_id))
+    if command.holders:
+        needs.extend(undecided(command.holders))
+    return needs
 
 
 def change_needs(invoice_id: UUID, states: States) -> list[str]:
