@@ -60,6 +60,8 @@ def _without_card_numbers(text: str) -> str:
 def _card_numbers(text: str) -> Iterator[tuple[int, int]]:
     """Where card numbers stand, from first to last, never overlapping."""
     for run in _RUN.finditer(text):
+        if run.end() - run.start() < _DIGITS_MIN:  # As nearly every reference of a receipt.
+            continue
         places = [at for at in range(run.start(), run.end()) if text[at].isdecimal()]
         digits = "".join(str(int(text[at])) for at in places)
         starts = _starts(places)
