@@ -3,13 +3,14 @@
 -- the planner knows how much lies between the base and the day.
 
 -- Where a branch's aging as of a day starts: the nearest day whose beginning we have the balances of. 'infinity' is now
--- (everything recorded, whatever its date), '-infinity' is before the first movement. For today only now is looked at.
+-- (everything recorded, whatever its date), '-infinity' is before the first movement, `first_on`. For today only now is
+-- looked at. A branch that began later is left out.
 CREATE FUNCTION aging_base(p_grain text, p_as_of date, p_branches text[])
-RETURNS TABLE (branch text, base date) LANGUAGE sql STABLE AS $$
-    SELECT b.branch, (
+RETURNS TABLE (branch text, first_on date, base date) LANGUAGE sql STABLE AS $$
+    SELECT b.branch, b.first_on, (
         SELECT c.base FROM (VALUES
             ('infinity'::date, greatest(current_date - p_as_of, 0)),
-            ('-infinity', greatest(p_as_of - b.first_on, 0)),
+            ('-infinity', p_as_of - b.first_on),
             (earlier.taken_on, p_as_of + 1 - earlier.taken_on),
             (later.taken_on, later.taken_on - p_as_of - 1)
         ) AS c(base, distance)
@@ -27,18 +28,19 @@ RETURNS TABLE (branch text, base date) LANGUAGE sql STABLE AS $$
           AND s.taken_on > p_as_of + 1
         ORDER BY s.taken_on LIMIT 1
     ) later ON true
-    WHERE p_branches IS NULL OR b.branch = ANY (p_branches)
+    WHERE b.first_on <= p_as_of AND (p_branches IS NULL OR b.branch = ANY (p_branches))
 $$;
 
 -- The queries whose rows add up to what `p_branches` had open, from one base. Each answers branch, account_id, job_id,
 -- item_id (of unapplied cash: the receipt), currency, kind, issued_on, due_on, anchored_on, amount_minor; where p_grain
 -- is branch, those between branch and currency and the two dates are null.
 --   p_all     the branches are all there are: they need not be named
+--   p_first   where the first of them began: nothing is looked for before
 --   p_ends    days that a bucket ends with: other days may come summed up under the first of their eight. Null: every
 --             day by itself
 CREATE FUNCTION aging_arms(
-    p_grain text, p_base date, p_branches text[], p_all boolean, p_as_of date, p_known_at timestamptz, p_anchor text,
-    p_ends date[])
+    p_grain text, p_base date, p_branches text[], p_all boolean, p_first date, p_as_of date, p_known_at timestamptz,
+    p_anchor text, p_ends date[])
 RETURNS TABLE (arm text) LANGUAGE sql STABLE AS $$
     SELECT format(
         'SELECT x.branch, %s, x.currency, %s AS kind, %s AS anchored_on, %s AS amount_minor FROM %s WHERE %s%s',
@@ -75,7 +77,7 @@ RETURNS TABLE (arm text) LANGUAGE sql STABLE AS $$
         -- The base is earlier: what came since, up to the day.
         (p_base <= p_as_of,
          'movement x', 'coalesce(x.item_id, x.receipt_id)', 'x.kind', d.ages, 'x.amount_minor',
-         format('x.effective_on >= %L AND x.effective_on <= %L', p_base, p_as_of)),
+         format('x.effective_on >= %L AND x.effective_on <= %L', greatest(p_base, p_first), p_as_of)),
         -- The base is later: less what came after the day.
         (p_base > p_as_of,
          'movement x', 'coalesce(x.item_id, x.receipt_id)', 'x.kind', d.ages, '-x.amount_minor',
@@ -97,10 +99,11 @@ CREATE FUNCTION aging_lines(
 RETURNS text LANGUAGE sql STABLE AS $$
     SELECT string_agg(format('SELECT %s FROM (%s) l WHERE %s', p_columns, a.arm, p_filters), E'\nUNION ALL ')
     FROM (
-        SELECT b.base, array_agg(b.branch) AS branches,
+        SELECT b.base, array_agg(b.branch) AS branches, min(b.first_on) AS first_on,
                p_branches IS NULL AND may_see_all() AND count(*) OVER () = 1 AS whole
         FROM aging_base(p_grain, p_as_of, p_branches) b GROUP BY b.base
-    ) g CROSS JOIN LATERAL aging_arms(p_grain, g.base, g.branches, g.whole, p_as_of, p_known_at, p_anchor, p_ends) a
+    ) g CROSS JOIN LATERAL aging_arms(p_grain, g.base, g.branches, g.whole, g.first_on, p_as_of, p_known_at,
+                                            p_anchor, p_ends) a
 $$;
 
 -- The bucket of a line, as SQL. p_bounds says where each bucket but the first begins, in days past due, ascending:
