@@ -31,7 +31,7 @@ THEIR_WARNINGS = [
 # Every run tries the same examples: what passed once is not stopped by chance. `make explore` looks for new ones, and
 # what it finds becomes a test of its own. How long an example takes says most about what else the machine does.
 settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("explore", settings.get_profile("same"), derandomize=False, max_examples=500)
+settings.register_profile("explore", settings.get_profile("same"), derandomize=False, max_examples=500, print_blob=True)
 settings.load_profile("same")
 
 # A line for each request would take longer than the request, and a coloured traceback with all its variables seconds.
