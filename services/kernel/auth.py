@@ -221,7 +221,7 @@ def _texts(claim: object) -> bool:
     return isinstance(claim, list) and len(claim) <= _LIST_MAX and all(isinstance(one, str) for one in claim)
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """The caller of this request: the rim verified his token before any route was looked for."""
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
@@ -239,7 +239,9 @@ class Allow:
     def __init__(self, permission: str) -> None:
         self.permission = permission
 
-    def __call__(self, caller: Annotated[Caller, Depends(caller_of)], _: Annotated[object, Depends(_BEARER)]) -> None:
+    async def __call__(
+        self, caller: Annotated[Caller, Depends(caller_of)], _: Annotated[object, Depends(_BEARER)]
+    ) -> None:
         if self.permission not in caller.permissions:
             raise Forbidden("your roles do not allow it", permission=self.permission)
 

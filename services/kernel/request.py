@@ -75,7 +75,7 @@ class CommandAnswer(BaseModel):
     position: int | None = Field(default=None, examples=[4711])
 
 
-def store_of(request: Request) -> Store:
+async def store_of(request: Request) -> Store:
     """The event store of this service."""
     store: Store = request.app.state.store
     return store

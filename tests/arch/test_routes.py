@@ -1,11 +1,14 @@
 """Every route of every service asks for a permission, and every POST shows what it takes."""
 
+from collections.abc import Iterator
 from importlib import import_module
+from inspect import isasyncgenfunction, iscoroutinefunction, isroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 
 from services.kernel.http import unprotected
 from services.kernel.settings import Settings
@@ -41,6 +44,11 @@ def test_every_route_asks_for_a_permission(app: FastAPI) -> None:
     assert not found, f'dependencies=[allow("...")] on: {found}'
 
 
+def test_nothing_a_route_depends_on_takes_a_thread(app: FastAPI) -> None:
+    found = sorted(f"{route.path}: {name}" for route in iter_route_contexts(app.routes) for name in _in_threads(route))
+    assert not found, f"`async def`, for a plain one is sent through a thread on every request: {found}"
+
+
 def test_every_command_shows_an_example(app: FastAPI) -> None:
     document = app.openapi()
     found = [
@@ -71,6 +79,16 @@ def test_every_permission_that_is_asked_for_is_somebodys() -> None:
         if name == "allow" and call.args and hasattr(call.args[0], "value") and call.args[0].value not in held
     ]
     assert not found, f"services/roles.py gives it to nobody: {found}"
+
+
+def _in_threads(needs: Any) -> Iterator[str]:
+    """What is called in a thread of those that a route, or what it depends on, needs."""
+    dependant = getattr(needs, "dependant", needs)
+    for needed in getattr(dependant, "dependencies", ()):
+        call = needed.call if isroutine(needed.call) else type(needed.call).__call__
+        if not (iscoroutinefunction(call) or isasyncgenfunction(call)):
+            yield call.__qualname__
+        yield from _in_threads(needed)
 
 
 def _has_example(content: dict[str, Any], document: dict[str, Any]) -> bool:
