@@ -60,7 +60,7 @@ _MEMORY: Final = "64MB"  # Of one build at a time: the items of a large firm's h
 _BUILDERS: Final = 5_201_732  # One builder at a time. Any constant will do.
 
 
-async def build_missing(pool: Pool, *, settled_after_days: int = SETTLED_AFTER_DAYS, at_most: int = 24) -> int:
+async def build_missing(pool: Pool, *, settled_after_days: int = SETTLED_AFTER_DAYS, at_most: int = 60) -> int:
     """Build the snapshots that are missing or no longer hold, the oldest first; answers how many are still missing.
 
     Shapes   `at_most` days per call, each for all branches that lack it.
@@ -74,7 +74,8 @@ async def build_missing(pool: Pool, *, settled_after_days: int = SETTLED_AFTER_D
                 await _see_all(conn)
                 missing = await conn.fetch(_MISSING, settled_after_days)
             wanted = missing[:at_most]
-            await _announce(conn, wanted)
+            if wanted:
+                await _announce(conn, wanted)
             for grain, taken_on, branches in wanted:
                 await _build(conn, grain, taken_on, branches)
             left = len(missing[at_most:])
