@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
@@ -31,22 +31,21 @@ from services.kernel.position import Lost, Spot
 from services.kernel.retry import retry
 from services.kernel.settings import Settings
 from services.kernel.sift import Reading, place
+from services.kernel.standstill import Stalled, Standstill
 from services.kernel.store import Pool
+from services.kernel.tasks import end, side_by_side
 from services.kernel.transient import is_transient
 
-STALLED_S: Final = 60.0  # Facts wait and nothing was committed for so long: start anew.
 _CONFLICTS_MAX: Final = 5  # Tries in place before a batch counts as failed.
 _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 2.0
 _TICK_S: Final = 1.0
+_LOOP: Final = "the loop"
+_UNSETTLED_S: Final = 0.1  # How soon a share of the partitions, or that a tick is due, is noticed.
 _ASK_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
 _STOP_S_MAX: Final = 10.0  # For the batch in flight. After that it is rolled back, which harms nothing.
 
 log = structlog.stdlib.get_logger(__name__)
-
-
-class Stalled(Exception):
-    """Facts wait, nothing is committed and nothing says why: only a new process can be expected to do better."""
 
 
 class Consumer(Service):
@@ -68,10 +67,11 @@ class Consumer(Service):
         self._ids: dict[str, UUID | None] = {}
         self._member: Membership | None = None
         self._settled = -1  # The generation of the membership whose partitions we have sought our positions in.
-        self._busy = asyncio.Lock()
+        self._busy = [asyncio.Lock() for _ in range(spec.lanes)]
         self._retrying = True
-        self._sign_at = time.monotonic()
-        self._turn_at = time.monotonic()
+        self._failures = 0
+        self._tick_at = 0.0
+        self._standstill = Standstill()
         self._done = asyncio.Event()
         self._lag = Lag(spec.name, self._topics)
 
@@ -107,51 +107,83 @@ class Consumer(Service):
         """Stop the process when facts wait and neither a commit nor a known cause is seen."""
         while not self.should_stop:
             await self.sleep(_TICK_S)
-            waiting, silent_s = self._lag.facts(self._spots), time.monotonic() - self._sign_at
-            if (waiting > 0 and silent_s > STALLED_S) or time.monotonic() - self._turn_at > STALLED_S:
-                log.error("consumer_stalled", consumer=self.name, waiting=waiting, silent_s=round(silent_s))
-                raise Stalled(f"{self.name}: {waiting} facts wait, no commit for {silent_s:.0f} s")
+            try:
+                self._standstill.check(self._lag.facts(self._spots))
+            except Stalled as stalled:
+                log.error("consumer_stalled", consumer=self.name, error=str(stalled))
+                raise
 
     async def _consume(self) -> None:
         """Join the group and apply what comes, until the service stops or Kafka cannot be asked."""
         member = self._member = Membership(self._settings, self.name, self._topics, self._busy)
-        self._settled = -1
-        tick_at, failures = 0.0, 0
-        ahead: asyncio.Task[Delivery] | None = None
+        self._settled, self._tick_at, self._failures = -1, 0.0, 0
         asking: asyncio.Task[None] | None = None
         try:
             await member.join()
             asking = asyncio.create_task(self._ask(member))
+            asking.add_done_callback(lambda _: self._unsettle())
             while not self.should_stop:
-                self._turn_at = time.monotonic()
+                self._standstill.turn(_LOOP)
                 try:
                     if asking.done():
                         asking.result()
                     if member.assigned and self._settled != member.generation:
-                        # What an earlier assignment brought may lie behind a gap: the fetcher began where Kafka said.
-                        await _end(ahead)
-                        ahead = None
                         await self._settle_in(member)
-                    delivery = await (ahead or member.read(self.spec.batch_max))
-                    ahead = None
-                    if delivery and self._settled == member.generation:
-                        # While Postgres works on this one, the next is read.
-                        ahead = asyncio.create_task(member.read(self.spec.batch_max))
-                        await self._apply(member, place(delivery, self._spots))
-                    if time.monotonic() >= tick_at:
-                        tick_at = time.monotonic() + _TICK_S
+                    if self._goes_on(member):
+                        await self._go_on(member)
+                    else:
                         await self._tick(member)
-                    self._retrying, failures = False, 0
+                        await asyncio.sleep(_UNSETTLED_S)
                 except Exception as error:
                     if not is_transient(error):
                         raise
-                    self._settled = -1  # Read the positions and seek there: the same facts come again.
-                    failures += 1
-                    await self._back_off(error, failures)
+                    self._failures += 1
+                    await self._back_off(error, self._failures)
         finally:
-            await _end(ahead)
-            await _end(asking)
+            await end(asking)
             await member.leave()
+
+    def _goes_on(self, member: Membership) -> bool:
+        """Whether our positions still hold. If not, they are read and sought anew, and the same facts come again."""
+        return self._settled == member.generation and not self.should_stop
+
+    def _unsettle(self) -> None:
+        self._settled = -1
+
+    async def _go_on(self, member: Membership) -> None:
+        """Apply what comes, in lanes side by side, until the positions have to be read anew.
+
+        Errors   those of one part, after the others have ended: one that is not transient before one that is.
+        """
+        if not self._spots:
+            self._retrying = False  # Nothing is ours, so nothing fails.
+        shares = (sorted(self._spots)[number :: self.spec.lanes] for number in range(self.spec.lanes))
+        lanes = (self._lane(member, number, mine) for number, mine in enumerate(shares) if mine)
+        await side_by_side([*lanes, self._tick_on(member)], self._unsettle)
+
+    async def _lane(self, member: Membership, number: int, mine: Sequence[TopicPartition]) -> None:
+        """Apply the facts of some partitions, batch after batch. A stream is in one of them, so its order holds."""
+        name = f"lane {number}"
+        ahead: asyncio.Task[Delivery] | None = None
+        try:
+            while self._goes_on(member):
+                self._standstill.turn(name)
+                delivery = await (ahead or member.read(self.spec.batch_max, mine))
+                ahead = None
+                if delivery:
+                    # While Postgres works on this one, the next is read.
+                    ahead = asyncio.create_task(member.read(self.spec.batch_max, mine))
+                    await self._apply(member, place(delivery, self._spots), self._busy[number])
+                self._retrying, self._failures = False, 0
+        finally:
+            self._standstill.ended(name)
+            await end(ahead)
+
+    async def _tick_on(self, member: Membership) -> None:
+        while self._goes_on(member):
+            self._standstill.turn(_LOOP)
+            await self._tick(member)
+            await asyncio.sleep(_UNSETTLED_S)
 
     async def _settle_in(self, member: Membership) -> None:
         """Read the positions of the partitions that are ours now, and seek there.
@@ -169,12 +201,12 @@ class Consumer(Service):
         self._lag.forget()
         log.info("consumer_settled", consumer=self.name, partitions=len(spots))
 
-    async def _apply(self, member: Membership, reading: Reading) -> None:
+    async def _apply(self, member: Membership, reading: Reading, busy: asyncio.Lock) -> None:
         """Apply what was read and go on behind it. Errors: transient ones, and those that stop the process."""
         if not reading.moves:
             return
         began = time.monotonic()
-        async with self._busy:
+        async with busy:
             for attempt in range(1, _CONFLICTS_MAX + 1):
                 if self._settled != member.generation:
                     return
@@ -196,8 +228,8 @@ class Consumer(Service):
                         raise
                     await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311 - only to part rivals
         self._spots.update(applied.spots)
-        self._sign_at = time.monotonic()
-        metrics.BATCH_SECONDS.labels(self.name).observe(self._sign_at - began)
+        self._standstill.sign()
+        metrics.BATCH_SECONDS.labels(self.name).observe(time.monotonic() - began)
         for topic, count in applied.applied.items():
             metrics.APPLIED.labels(self.name, topic).inc(count)
         for topic, count in applied.repeats.items():
@@ -209,6 +241,9 @@ class Consumer(Service):
 
     async def _tick(self, member: Membership) -> None:
         """Once a second: how far behind we are, what is to be tried again, whether the log still reaches to us."""
+        if time.monotonic() < self._tick_at:
+            return
+        self._tick_at = time.monotonic() + _TICK_S
         await self._retry_parked()
         if self._settled != member.generation:
             return
@@ -222,9 +257,12 @@ class Consumer(Service):
             await self._lag.store(conn, self._spots)
 
     async def _retry_parked(self) -> None:
-        """Try again what somebody asked for, or what may have been missing for a moment only."""
+        """Try again what somebody asked for, or what may have been missing for a moment only.
+
+        A lane may be at work meanwhile: the lock of the position's row keeps it and the retry apart.
+        """
         for stream in await parking.due(self._pool, self.name):
-            async with self._busy, self._pool.acquire() as conn:
+            async with self._pool.acquire() as conn:
                 retried = await retry(conn, self.name, self.spec.handler, stream)
             log.info("parked_retried", consumer=self.name, applied=retried.applied, waiting=retried.waiting)
             self._then()
@@ -250,18 +288,12 @@ class Consumer(Service):
 
     async def _back_off(self, error: Exception, failures: int) -> None:
         self._retrying = True
-        self._turn_at = self._sign_at = time.monotonic()  # A cause is known: this is no silent standstill.
+        self._standstill.sign()  # A cause is known.
+        self._standstill.turn(_LOOP)
         metrics.RETRIES.labels(self.name, type(error).__name__).inc()
         log.warning("consumer_retries", consumer=self.name, error=repr(error), failures=failures)
         seconds = min(_BACKOFF_S_MAX, _BACKOFF_S_MIN * 2 ** min(failures, 10))
         await self.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311 - only to part rivals
-
-
-async def _end(task: asyncio.Task[Any] | None) -> None:
-    """Stop a task and throw away what it was about to say."""
-    if task is not None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -40,6 +40,7 @@ class ConsumerSpec:
     topics: Sequence[str]
     handler: Handler
     batch_max: int = 2_000  # Facts in one transaction: more no longer pays, and holds row locks for longer.
+    lanes: int = 1  # Transactions at a time, of different partitions: one is folded while Postgres works on another.
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,17 +27,17 @@ _POLL_MS: Final = 200  # How long a look for records waits; also how soon a stop
 _SLICE: Final = 100  # Records decoded at a stretch, about a millisecond.
 _ANSWER_S_MAX: Final = 20.0
 _LEAVE_S_MAX: Final = 10.0
-_REVOKE_S_MAX: Final = 5.0  # For the batch in flight, when a rebalance takes partitions away: others wait for us.
+_REVOKE_S_MAX: Final = 5.0  # For what is in flight, when a rebalance takes partitions away: others wait for us.
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types.
     """One membership, from `join` to `leave`.
 
     `generation` counts what Kafka says of the partitions: whatever was read under an earlier one is thrown away.
-    `assigned` is whether it has said which are ours. `busy` is held while a batch is applied.
+    `assigned` is whether it has said which are ours. One of `busy` is held while a batch is applied.
     """
 
-    def __init__(self, settings: Settings, name: str, topic_names: Sequence[str], busy: asyncio.Lock) -> None:
+    def __init__(self, settings: Settings, name: str, topic_names: Sequence[str], busy: Sequence[asyncio.Lock]) -> None:
         self.generation = 0
         self.assigned = False
         self._bootstrap = settings.kafka
@@ -71,26 +71,28 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 await self.kafka.stop()
 
     async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
-        """Called by aiokafka before partitions go elsewhere. Lets the batch in flight end; what follows is not ours."""
+        """Called by aiokafka before partitions go elsewhere. Lets what is in flight end; what follows is not ours."""
         self.assigned = False
         self.generation += 1
         with suppress(TimeoutError):
-            async with asyncio.timeout(_REVOKE_S_MAX), self._busy:
-                pass
+            async with asyncio.timeout(_REVOKE_S_MAX):
+                for lock in self._busy:
+                    async with lock:
+                        pass  # Whoever takes it next sees that the generation is another.
 
     async def on_partitions_assigned(self, _assigned: Collection[TopicPartition]) -> None:
         """Called by aiokafka after a rebalance. It swallows errors, so nothing that can fail is done here."""
         self.assigned = True
         self.generation += 1
 
-    async def read(self, count_max: int) -> Delivery:
-        """The next records, decoded. Errors: KafkaError."""
+    async def read(self, count_max: int, at: Collection[TopicPartition]) -> Delivery:
+        """The next records of some of our partitions, decoded. Errors: KafkaError."""
         delivery: Delivery = {}
-        fetched = await self.kafka.getmany(timeout_ms=_POLL_MS, max_records=count_max)
+        fetched = await self.kafka.getmany(*at, timeout_ms=_POLL_MS, max_records=count_max)
         for tp, records in fetched.items():
             arrived = delivery[tp] = []
-            for at in range(0, len(records), _SLICE):
-                arrived += [arrive(record) for record in records[at : at + _SLICE]]
+            for begin in range(0, len(records), _SLICE):
+                arrived += [arrive(record) for record in records[begin : begin + _SLICE]]
                 await asyncio.sleep(0)  # Lets the batch before this one speak to Postgres in between.
         return delivery
 

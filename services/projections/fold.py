@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,35 +28,41 @@ from services.projections.models.open_item import OPEN_ITEMS
 from services.projections.models.timeline import TIMELINES
 from services.projections.table import Table
 
-# The order is the order of writing, the same in every worker. Counters that many rows share come last, so that their
-# locks are held for the shortest time.
-MODELS: Final[Sequence[Model]] = (DIMENSIONS, OPEN_ITEMS, CHASE, TIMELINES, BAD_DEBT, CASH, CONTROLS, MOVEMENTS)
+# The order is the order of writing, the same in every worker. Rows that nobody else has come first; rows that many
+# share come last, so that their locks are held for the shortest time.
+MODELS: Final[Sequence[Model]] = (MOVEMENTS, TIMELINES, CHASE, BAD_DEBT, OPEN_ITEMS, CASH, CONTROLS, DIMENSIONS)
 TABLES: Final[Sequence[Table[Any]]] = [table for model in MODELS for table in model.tables]
 
 _FOLDS: Final[dict[type[Fact], list[Fold]]] = {}
 for _model in MODELS:
     for _kind, _fold in _model.folds.items():
         _FOLDS.setdefault(_kind, []).append(_fold)
-# Facts of a receipt that do not repeat when it came in.
-_LATER: Final = (PaymentIdentified, PaymentApplied, PaymentUnapplied, PaymentReversed, PaymentRefunded)
+# Facts of a receipt that do not repeat when it came in. Asked by exact type: isinstance is slow to say no.
+_LATER: Final = frozenset({PaymentIdentified, PaymentApplied, PaymentUnapplied, PaymentReversed, PaymentRefunded})
 
 
-def fold(batch: Iterable[Delivered], receipts: Mapping[UUID, Receipt] | None = None) -> Deltas:
+def fold(
+    batch: Iterable[Delivered],
+    receipts: Mapping[UUID, Receipt] | None = None,
+    begun: Mapping[str, date] | None = None,
+) -> Deltas:
     """The rows that `batch` changes.
 
-    Shapes   facts of one stream in order; `receipts` has those that `earlier_receipts` asks for.
+    Shapes   facts of one stream in order; `receipts` has those that `earlier_receipts` asks for; a branch with facts
+             from before `begun`, or not in it, has its beginning written.
     Holds    folding a batch gives the same as folding its parts one after the other; facts of different streams may
              change places.
     """
-    out = Deltas(receipts)
+    out = Deltas(receipts, begun)
     for known in batch:
-        fact = known.fact
-        if isinstance(fact, PaymentReceived):
+        fact: Any = known.fact
+        kind = type(fact)
+        if kind is PaymentReceived:
             out.receipts[fact.receipt_id] = Receipt(fact.effective_on, fact.method)
-        elif isinstance(fact, _LATER):
+        elif kind in _LATER:
             # Somebody decided that the receipt's first fact is never applied: what came after it still adds up.
             out.receipts.setdefault(fact.receipt_id, Receipt(fact.effective_on, "unknown"))
-        for each in _FOLDS.get(type(fact), ()):
+        for each in _FOLDS.get(kind, ()):
             each(out, known)
     return out
 
@@ -70,9 +77,10 @@ def earlier_receipts(batch: Iterable[Delivered]) -> set[UUID]:
     asked: set[UUID] = set()
     here: set[UUID] = set()
     for known in batch:
-        fact = known.fact
-        if isinstance(fact, PaymentReceived):
+        fact: Any = known.fact
+        kind = type(fact)
+        if kind is PaymentReceived:
             here.add(fact.receipt_id)
-        elif isinstance(fact, _LATER):
+        elif kind in _LATER:
             asked.add(fact.receipt_id)
     return asked - here

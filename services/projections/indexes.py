@@ -1,4 +1,4 @@
-"""Indexes that are made once the rows are there: to keep them while millions come in costs several times as much."""
+"""Indexes and keys made once the rows are there: to keep them while millions come in costs several times as much."""
 
 from __future__ import annotations
 
@@ -6,29 +6,38 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.kernel.store import Conn
+from services.projections.fold import TABLES
 
 
 async def put_off(conn: Conn, schema: str) -> list[str]:
-    """Drop the indexes of `schema` that guard nothing; answers the statements that make them again."""
-    found = await conn.fetch(_PLAIN, schema)
+    """Drop what rows are not merged by; answers the statements that make it again.
+
+    Holds    keys are made last, so a fact that was folded twice is found then.
+    """
+    added = [table.name for table in TABLES if not table.key]
+    found = await conn.fetch(_FOUND, schema, added)
     for row in found:
-        await conn.execute(f"DROP INDEX {row['name']}")
-    return [row["definition"] for row in found]
+        await conn.execute(row["gone"])
+    return [row["again"] for row in found]
 
 
-async def make(conn: Conn, definitions: Sequence[str]) -> None:
-    """Make the indexes, each with one sort of what is there by now."""
+async def make(conn: Conn, statements: Sequence[str]) -> None:
+    """Make the indexes and keys, each with one sort of what is there by now."""
     async with conn.transaction():
         await conn.execute("SELECT set_config('maintenance_work_mem', $1, true)", _MEMORY)
-        for definition in definitions:
-            await conn.execute(definition)
+        for statement in statements:
+            await conn.execute(statement)
 
 
 _MEMORY: Final = "256MB"  # Of one rebuild at a time; Postgres's own default makes it sort on disk.
-# Keys stay: they are what rows are merged by, and what finds a fact folded twice.
-_PLAIN: Final = """
-SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition
+_FOUND: Final = """
+SELECT format('DROP INDEX %I.%I', $1::text, c.relname) AS gone, pg_get_indexdef(i.indexrelid) AS again
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE c.relnamespace = $1::regnamespace AND NOT i.indisunique AND c.relkind = 'i' AND NOT c.relispartition
-ORDER BY c.relname
+WHERE c.relnamespace = $1::text::regnamespace AND NOT i.indisunique AND c.relkind = 'i' AND NOT c.relispartition
+UNION ALL
+SELECT format('ALTER TABLE %I.%I DROP CONSTRAINT %I', $1::text, t.relname, k.conname),
+       format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $1::text, t.relname, k.conname, pg_get_constraintdef(k.oid))
+FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
+WHERE k.contype = 'p' AND t.relnamespace = $1::text::regnamespace AND t.relname = ANY ($2::text[])
+ORDER BY 2
 """

@@ -19,10 +19,14 @@ CONSUMER: Final = "projections"
 # moment every writer knows of it. Any constant will do.
 WRITERS: Final = 5_201_731
 
+# Nobody waits for the disk: the position is in the same transaction, so what a crash forgets is read again.
 _BEGIN: Final = """
 SELECT set_config('openitem.branches', $1, true), set_config('search_path', $2, true),
-       pg_advisory_xact_lock_shared($3), (SELECT hash FROM public.model_schema) AS built
+       set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock_shared($3),
+       (SELECT hash FROM public.model_schema) AS built
 """
+# Read before, not left to the upsert: that would lock every branch's row in every batch, although hardly any changes.
+_BEGUN: Final = "SELECT branch, first_on FROM branch WHERE first_on IS NOT NULL"
 _RECEIPTS: Final = "SELECT item_id, issued_on, method FROM open_item WHERE item_id = ANY ($1) AND kind = 'receipt'"
 
 
@@ -38,14 +42,15 @@ async def handler(conn: Conn, batch: Sequence[Delivered]) -> None:
         await project(conn, batch)
 
 
-async def project(conn: Conn, batch: Sequence[Delivered]) -> None:
-    """Fold a batch into the read models of the search path."""
+async def project(conn: Conn, batch: Sequence[Delivered], *, sums: bool = True) -> None:
+    """Fold a batch into the read models of the search path; without `sums`, see `write`."""
     asked = earlier_receipts(batch)
     receipts = {}
     if asked:
         rows = await conn.fetch(_RECEIPTS, list(asked))
         receipts = {row["item_id"]: Receipt(row["issued_on"], row["method"]) for row in rows}
-    await write(conn, fold(batch, receipts))
+    begun = {row["branch"]: row["first_on"] for row in await conn.fetch(_BEGUN)}
+    await write(conn, fold(batch, receipts, begun), sums=sums)
     _count(batch)
 
 

@@ -18,7 +18,9 @@ from services.kernel.settings import Settings, database_url
 from services.kernel.store import Conn
 from services.projections import indexes, schema
 from services.projections.project import CONSUMER
-from services.projections.replay import Replay, Source
+from services.projections.replay import Replay
+from services.projections.source import Source
+from services.projections.writer import sum_up
 
 # `done` of `total` facts of a service are looked at; total grows while facts come in.
 Progress = Callable[[str, int, int], None]
@@ -53,20 +55,25 @@ async def rebuild_from(
     live: str, sources: Mapping[str, str], topics: Mapping[str, str], progress: Progress | None = None
 ) -> dict[str, int]:
     """The same with the URLs of the databases, and the topic of each service."""
-    conn = await asyncpg.connect(live, server_settings={"openitem.branches": ALL, "synchronous_commit": "off"})
+    conn = await _connect(live)
     opened: list[Source] = []
+    beside: list[Conn] = []
     try:
         if not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _REBUILDS):
             raise RebuildRunning("another rebuild is at work")
         for service, url in sources.items():
             opened.append(await Source.open(service, url))
+            beside.append(await _connect(live))
         await _drop(conn, BESIDE)
         async with conn.transaction():
             await schema.build(conn, BESIDE)
             waiting = await indexes.put_off(conn, BESIDE)
         await _know_partitions(conn, topics)
         replay = await Replay.begin(conn, BESIDE, opened, topics, progress or _silent)
-        await replay.catch_up()
+        await replay.gather(beside)
+        async with conn.transaction():
+            await schema.use(conn, BESIDE)
+            await sum_up(conn)
         await indexes.make(conn, waiting)
         for _ in range(_ROUNDS_MAX):
             if await replay.catch_up() < _CLOSE:
@@ -77,7 +84,12 @@ async def rebuild_from(
     finally:
         for source in opened:
             await source.close()
-        await conn.close()  # And with it the advisory lock and what was noted in temporary tables.
+        for other in (*beside, conn):
+            await other.close()  # And with the last one the advisory lock.
+
+
+async def _connect(url: str) -> Conn:
+    return await asyncpg.connect(url, server_settings={"openitem.branches": ALL, "synchronous_commit": "off"})
 
 
 async def _swap(conn: Conn, replay: Replay) -> None:

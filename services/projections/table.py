@@ -31,7 +31,7 @@ class Table(Generic[R]):
     """A table and the statements that apply a batch of its rows.
 
     `key`       the columns that name a row; none: rows are only ever added.
-    `greatest`  columns of which the greatest value stays, whatever the order.
+    `greatest`  columns of which the greatest value stays, whatever the order; `least` likewise.
     `replaced`  columns that the later row decides, also where it says None: only for rows that one stream alone writes.
     `newest`    instead of merging columns, the row that is greatest in these columns stays as a whole.
     `casts`     columns that travel as text, and what they are.
@@ -44,6 +44,7 @@ class Table(Generic[R]):
         key: Sequence[str] = (),
         *,
         greatest: Sequence[str] = (),
+        least: Sequence[str] = (),
         replaced: Sequence[str] = (),
         newest: Sequence[str] = (),
         casts: dict[str, str] | None = None,
@@ -56,9 +57,9 @@ class Table(Generic[R]):
         self._hints = get_type_hints(row)
         self._casts = casts or {}
         fields = {field.name: field for field in msgspec.structs.fields(row) if field.name not in self.key}
-        self._greatest = tuple(greatest)
+        self._greatest, self._least = tuple(greatest), tuple(least)
         self._replaced = tuple(replaced)
-        apart = {*greatest, *replaced}
+        apart = {*greatest, *least, *replaced}
         self._sums = [name for name, field in fields.items() if field.default == 0 and name not in apart]
         self._fills = [name for name in fields if name not in self._sums and name not in apart]
         typed = [(name, self._type(name)) for name in self.columns]
@@ -70,12 +71,15 @@ class Table(Generic[R]):
         self.staging += " ON COMMIT DELETE ROWS"
         self._arrays = f"unnest({arrays}) AS u({', '.join(self.columns)})"
         self._staged = f"pg_temp.{self.stage} AS u"
-        self.of_arrays = self.insert(staged=False) + self._merge()
-        self.of_staged = self.insert(staged=True) + self._merge()
+        self.of_arrays = self._insert(self._arrays) + self._merge()
+        self.of_staged = self._insert(self._staged) + self._merge()
 
-    def insert(self, *, staged: bool) -> str:
+    def source(self, *, staged: bool) -> str:
+        """Where a batch's rows lie, as a member of FROM by the name of u."""
+        return self._staged if staged else self._arrays
+
+    def _insert(self, source: str) -> str:
         """Inserts the rows in key order: two writers of the same rows then wait for each other, and cannot deadlock."""
-        source = self._staged if staged else self._arrays
         chosen = ", ".join(f"u.{n}::{self._casts[n]}" if n in self._casts else f"u.{n}" for n in self.columns)
         order = f" ORDER BY {', '.join(f'u.{name}' for name in self.key)}" if self.key else ""
         names = ", ".join(self.columns)
@@ -100,6 +104,7 @@ class Table(Generic[R]):
         parts = [f"{name} = t.{name} + excluded.{name}" for name in self._sums]
         parts += [f"{name} = coalesce(excluded.{name}, t.{name})" for name in self._fills]
         parts += [f"{name} = greatest(excluded.{name}, t.{name})" for name in self._greatest]
+        parts += [f"{name} = least(excluded.{name}, t.{name})" for name in self._least]
         parts += [f"{name} = excluded.{name}" for name in self._replaced]
         return conflict + ", ".join(parts)
 

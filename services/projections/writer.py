@@ -16,50 +16,51 @@ from services.projections.table import Table
 # The eight days of a row of balances, and their sums over lines whose day of the eight is `day`.
 EIGHT: Final = tuple(f"minor_{day}" for day in range(8))
 EIGHT_SUMS: Final = ", ".join(f"minor_sum(amount_minor) FILTER (WHERE day = {day})" for day in range(8))
-# Movements carry their sums along: the balance of now, the day a branch's history begins, and which snapshots no longer
-# hold because something came in from before them.
-_WITH_SUMS: Final = """
+# What follows from movements: the balance of now, and which snapshots no longer hold because something came in from
+# before them. What came and went within the batch, as most unapplied cash does, moves no balance.
+_SUMS: Final = """
 WITH moved AS (
-    {insert}
-    RETURNING branch, currency, kind, issued_on, due_on, effective_on, amount_minor
+    SELECT u.branch, u.currency, u.kind, u.issued_on, u.due_on, u.effective_on, u.amount_minor FROM {source}
 ), days AS (
     SELECT branch, min(effective_on) AS day FROM moved GROUP BY branch
-), begun AS (
-    INSERT INTO branch AS b (branch, first_on) SELECT branch, day FROM days ORDER BY branch
-    ON CONFLICT (branch) DO UPDATE SET first_on = excluded.first_on
-    WHERE b.first_on IS NULL OR b.first_on > excluded.first_on
 ), stale AS (
     UPDATE snapshot s SET state = 'stale' FROM days d
     WHERE s.branch = d.branch AND s.taken_on > d.day AND s.state <> 'stale'
+), daily AS (
+    SELECT a.anchor, m.branch, m.currency, m.kind, a.anchored_on, minor_sum(m.amount_minor) AS amount_minor
+    FROM moved m CROSS JOIN LATERAL (VALUES ('due', m.due_on), ('invoice', m.issued_on)) AS a(anchor, anchored_on)
+    GROUP BY 1, 2, 3, 4, 5 HAVING minor_sum(m.amount_minor) <> 0
 )
 INSERT INTO branch_balance AS t (anchor, branch, currency, kind, begins_on, {days})
-SELECT a.anchor, m.branch, m.currency, m.kind, a.begins_on, {sums}
-FROM moved m CROSS JOIN LATERAL (VALUES
-    ('due', m.due_on - day_of_eight(m.due_on), day_of_eight(m.due_on)),
-    ('invoice', m.issued_on - day_of_eight(m.issued_on), day_of_eight(m.issued_on))
-) AS a(anchor, begins_on, day)
-GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+SELECT anchor, branch, currency, kind, anchored_on - day AS begins_on, {sums}
+FROM (SELECT *, day_of_eight(anchored_on) AS day FROM daily) d
+GROUP BY 1, 2, 3, 4, 5 ORDER BY branch, begins_on, kind, anchor, currency
 ON CONFLICT (anchor, branch, currency, kind, begins_on) DO UPDATE SET {added}
 """
-_MOVEMENT: Final = {
-    staged: _WITH_SUMS.format(
-        insert=MOVEMENT.insert(staged=staged),
-        days=", ".join(EIGHT),
-        sums=EIGHT_SUMS,
-        added=", ".join(f"{day} = t.{day} + excluded.{day}" for day in EIGHT),
-    )
-    for staged in (False, True)
-}
+
+
+def _sums_of(source: str) -> str:
+    added = ", ".join(f"{day} = t.{day} + excluded.{day}" for day in EIGHT)
+    return _SUMS.format(source=source, days=", ".join(EIGHT), sums=EIGHT_SUMS, added=added)
+
+
+_SUMS_OF: Final = {staged: _sums_of(MOVEMENT.source(staged=staged)) for staged in (False, True)}
+_SUMS_OF_ALL: Final = _sums_of("movement AS u")
 _MANY: Final = 100  # Rows; below it the round trip of copying costs more than it saves.
-_STAGES: Final = "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'fold\\_%'"
+_STAGES: Final = """
+SELECT relname, pg_relation_size(oid) > 0 AS used
+FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'fold\\_%' AND relkind = 'r'
+"""
 
 
-async def write(conn: Conn, deltas: Deltas) -> None:
+async def write(conn: Conn, deltas: Deltas, *, sums: bool = True) -> None:
     """Apply the rows, in a transaction of the caller's that may see every branch.
+
+    Without `sums` what follows from movements is left to `sum_up`.
 
     Errors   23505 where a movement is there already: a fact was folded twice, which is a bug and never a transient.
     """
-    stages: set[str] | None = None
+    stages: dict[str, bool] | None = None
     for table in TABLES:
         rows = deltas.rows(table)
         if not rows:
@@ -67,17 +68,28 @@ async def write(conn: Conn, deltas: Deltas) -> None:
         staged = len(rows) >= _MANY
         if staged:
             if stages is None:
-                stages = {row["relname"] for row in await conn.fetch(_STAGES)}
-            await _stage(conn, table, rows, fresh=table.stage not in stages)
-        statement = table.of_staged if staged else table.of_arrays
-        if table is MOVEMENT:
-            statement = _MOVEMENT[staged]
-        await conn.execute(statement, *([] if staged else _columns(rows)))
+                stages = {row["relname"]: row["used"] for row in await conn.fetch(_STAGES)}
+            await _stage(conn, table, rows, used=stages.get(table.stage))
+            await conn.execute(table.of_staged)
+        else:
+            await conn.execute(table.of_arrays, *_columns(rows))
+    moved = deltas.rows(MOVEMENT)
+    if sums and moved:
+        staged = len(moved) >= _MANY
+        await conn.execute(_SUMS_OF[staged], *([] if staged else _columns(moved)))
 
 
-async def _stage(conn: Conn, table: Table[Any], rows: Sequence[msgspec.Struct], *, fresh: bool) -> None:
-    """Copy the rows to the session's table. Another batch of the same transaction may have left its own there."""
-    await conn.execute(table.staging if fresh else f"TRUNCATE pg_temp.{table.stage}")
+async def sum_up(conn: Conn) -> None:
+    """What follows from all movements there are, where nothing was derived from any of them yet."""
+    await conn.execute(_SUMS_OF_ALL)
+
+
+async def _stage(conn: Conn, table: Table[Any], rows: Sequence[msgspec.Struct], *, used: bool | None) -> None:
+    """Copy the rows to the session's table: there is none yet, or another batch of the transaction left rows in it."""
+    if used is None:
+        await conn.execute(table.staging)
+    elif used:
+        await conn.execute(f"TRUNCATE pg_temp.{table.stage}")
     records = map(msgspec.structs.astuple, rows)
     await conn.copy_records_to_table(table.stage, schema_name="pg_temp", records=records, columns=table.columns)
 

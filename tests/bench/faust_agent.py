@@ -1,12 +1,13 @@
 """The projection as Faust's documentation would have it written: an agent that takes batches. Run as a program.
 
-It makes the same upserts with the same fold, and keeps neither a position nor the versions of streams: what it reaches
-is what the consumer of the kernel is held against.
+It reads the same facts on the same kind of loop, and makes the same upserts with the same fold and writer. It keeps
+neither a position nor the versions of streams, so it does less: the kernel's consumer is held against what it reaches.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import asyncpg
 import faust
+import uvloop
 
 from events.codec import decode, envelope_of
 from events.topics import topic_of
@@ -78,4 +80,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    gc.set_threshold(100_000, 50, 100)  # As our worker has it.
+    uvloop.run(main())

@@ -32,7 +32,6 @@ from tests.bench.poll import until
 
 INVOICES: Final = 60_000  # 330,000 facts with what becomes of them.
 _BATCH: Final = CONSUMERS[0].batch_max
-_AGENT_FACTS_MAX: Final = 60_000  # The agent takes its time; its rate does not depend on how long it runs.
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ async def agent_rate(of: Books, database: str) -> float:
         "BENCH_KAFKA": of.settings.kafka,
         "BENCH_PREFIX": of.settings.topic_prefix,
         "BENCH_DATABASE": database,
-        "BENCH_FACTS": str(min(of.facts, _AGENT_FACTS_MAX)),
+        "BENCH_FACTS": str(of.facts),
     }
     command = [sys.executable, "-m", "tests.bench.faust_agent"]
     ran = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=False)

@@ -21,7 +21,7 @@ from services.kernel.transient import TRANSIENT, is_transient
 from services.mirror import fold as mirror
 from services.payment import laws as payment_laws
 from services.projections.laws import laws
-from services.projections.replay import Source
+from services.projections.source import Source
 from tests.support.read_models import absorb, dump, reader
 from tests.support.said import Said, answer_problems, log_problems, lost_and_doubled
 

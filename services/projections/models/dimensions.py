@@ -19,6 +19,7 @@ class BranchRow(msgspec.Struct):
     name: str | None = None
     region: str | None = None
     timezone: str | None = None
+    first_on: date | None = None
 
 
 class AccountRow(msgspec.Struct):
@@ -42,7 +43,7 @@ class JobRow(msgspec.Struct):
     opened_on: date | None = None
 
 
-BRANCH: Final = Table("branch", BranchRow, ["branch"])
+BRANCH: Final = Table("branch", BranchRow, ["branch"], least=["first_on"])
 # An account's fact is the account as it is from then on: a collector taken away is gone.
 ACCOUNT: Final = Table("account", AccountRow, ["account_id"], replaced=["name", "profile", "terms_days", "collector"])
 JOB: Final = Table("job", JobRow, ["job_id"])

@@ -24,6 +24,7 @@ from events.payment import (
 )
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Model
+from services.projections.models.dimensions import BRANCH
 from services.projections.table import Table
 
 
@@ -93,7 +94,10 @@ class _Lines:
         self._line += 1
         if not minor:
             return
-        envelope = self._known.envelope
+        envelope, on = self._known.envelope, self._known.fact.effective_on
+        begun = self._out.begun.get(branch)
+        if begun is None or on < begun:
+            self._out.begun[branch] = self._out.at(BRANCH, branch).first_on = on
         self._out.add(
             MOVEMENT,
             MovementRow(
@@ -110,7 +114,7 @@ class _Lines:
                 self._currency,
                 issued_on,
                 due_on,
-                self._known.fact.effective_on,
+                on,
                 envelope.recorded_at,
                 minor,
             ),

@@ -63,6 +63,15 @@ class TestInvoices:
         assert (row.kind, row.issued_on, row.open_minor, row.number) == ("release", MAR, 4_00, "rel")
         assert not out.rows(CONTROL), "the ledger is no richer"
 
+    def test_a_branch_begins_with_its_earliest_movement(self, books: Books) -> None:
+        for number, day in (("1", FEB), ("2", JAN), ("3", MAR)):
+            books.issue(number, "B1", "acme", 100_00, day)
+        assert one(fold(books.log), BRANCH, "B1").first_on == JAN
+
+    def test_a_branch_that_began_before_is_left_alone(self, books: Books) -> None:
+        books.issue("1", "B1", "acme", 100_00, FEB)
+        assert not fold(books.log[-1:], begun={"B1": JAN}).rows(BRANCH)
+
     def test_a_void_takes_back_invoice_retainage_and_releases(self, books: Books) -> None:
         item = books.issue("1", "B1", "acme", 100_00, JAN, retainage=10_00)
         books.release("rel", item, 4_00, FEB)
