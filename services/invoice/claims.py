@@ -62,7 +62,7 @@ async def _beside_items(conn: Conn, commands: Sequence[Command]) -> Sequence[Com
     releasing = [invoice_stream(c.release_id) for c in commands if isinstance(c, ReleaseRetainage)]
     if not issuing and not releasing:
         return commands
-    taken = {row["claim"]: row["stream"] for row in await conn.fetch(_ITEMS, issuing, releasing)}
+    taken = {row["claim"]: row["stream"] for row in await conn.fetch(_ITEMS, _json(issuing), _json(releasing))}
     if not taken:
         return commands
     prepared: list[Command] = []
@@ -89,7 +89,7 @@ async def index(conn: Conn, facts: Sequence[Fact]) -> None:
         return
     # In order, so that two batches that claim the same values wait for each other instead of deadlocking.
     rows = sorted((c.kind, c.scope, c.value, stream) for c, stream in claims.items())
-    await conn.execute(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
+    await conn.execute(_INSERT, *map(_json, zip(*rows, strict=True)))
 
 
 def claim_of(command: OpenAccount | IssueInvoice | CreditInvoice | ReleaseRetainage) -> Claim:
@@ -105,8 +105,13 @@ def claim_of(command: OpenAccount | IssueInvoice | CreditInvoice | ReleaseRetain
 
 async def _recorded(conn: Conn, wanted: set[Claim]) -> dict[Claim, list[str]]:
     columns = zip(*((c.kind, c.scope, c.value) for c in wanted), strict=True)
-    rows = await conn.fetch(_LOOK_UP, *(list(column) for column in columns))
+    rows = await conn.fetch(_LOOK_UP, *map(_json, columns))
     return {Claim(row["kind"], row["scope"], row["value"]): [row["stream"]] for row in rows}
+
+
+def _json(column: Sequence[str]) -> str:
+    """A column of texts as one argument: asyncpg spends ten times as long on each element of an array."""
+    return _ENCODER.encode(column).decode()
 
 
 def _claim_in(fact: Fact) -> tuple[Claim, str] | None:
@@ -124,17 +129,24 @@ def _claim_in(fact: Fact) -> tuple[Claim, str] | None:
             return None
 
 
+_ENCODER: Final = msgspec.json.Encoder()
 _LOOK_UP: Final = """
 SELECT c.kind, c.scope, c.value, c.stream
-FROM claims c JOIN unnest($1::text[], $2::text[], $3::text[]) AS w(kind, scope, value) USING (kind, scope, value)
+FROM claims c JOIN ROWS FROM (
+    json_array_elements_text($1::json), json_array_elements_text($2::json), json_array_elements_text($3::json)
+) AS w(kind, scope, value) USING (kind, scope, value)
 """
 _ITEMS: Final = """
-SELECT value AS claim, stream FROM claims WHERE kind = 'release_id' AND scope = '' AND value = ANY ($1::text[])
+SELECT value AS claim, stream FROM claims
+WHERE kind = 'release_id' AND scope = '' AND value = ANY (ARRAY(SELECT json_array_elements_text($1::json)))
 UNION ALL
-SELECT stream, stream FROM streams WHERE stream = ANY ($2::text[])
+SELECT stream, stream FROM streams WHERE stream = ANY (ARRAY(SELECT json_array_elements_text($2::json)))
 """
 # Without ON CONFLICT, which looks for each claim before it makes it: 7 us of Postgres's time, not 4.
 _INSERT: Final = """
 INSERT INTO claims (kind, scope, value, stream)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+SELECT * FROM ROWS FROM (
+    json_array_elements_text($1::json), json_array_elements_text($2::json), json_array_elements_text($3::json),
+    json_array_elements_text($4::json)
+)
 """
