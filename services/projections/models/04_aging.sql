@@ -31,26 +31,25 @@ RETURNS TABLE (branch text, first_on date, base date) LANGUAGE sql STABLE AS $$
     WHERE b.first_on <= p_as_of AND (p_branches IS NULL OR b.branch = ANY (p_branches))
 $$;
 
--- The queries whose rows add up to what `p_branches` had open, from one base. Each answers branch, account_id, job_id,
+-- The queries whose rows add up to what some branches had open, from one base. Each answers branch, account_id, job_id,
 -- item_id (of unapplied cash: the receipt), currency, kind, issued_on, due_on, anchored_on, amount_minor; where p_grain
 -- is branch, those between branch and currency and the two dates are null.
---   p_all     the branches are all there are: they need not be named
+--   p_whose   which branches, as a condition on `x`
 --   p_first   where the first of them began: nothing is looked for before
 --   p_ends    days that a bucket ends with: other days may come summed up under the first of their eight. Null: every
 --             day by itself
 CREATE FUNCTION aging_arms(
-    p_grain text, p_base date, p_branches text[], p_all boolean, p_first date, p_as_of date, p_known_at timestamptz,
-    p_anchor text, p_ends date[])
+    p_grain text, p_base date, p_whose text, p_first date, p_as_of date, p_known_at timestamptz, p_anchor text,
+    p_ends date[])
 RETURNS TABLE (arm text) LANGUAGE sql STABLE AS $$
     SELECT format(
-        'SELECT x.branch, %s, x.currency, %s AS kind, %s AS anchored_on, %s AS amount_minor FROM %s WHERE %s%s',
+        'SELECT x.branch, %s, x.currency, %s AS kind, %s AS anchored_on, %s AS amount_minor FROM %s WHERE %s AND %s',
         CASE p_grain
             WHEN 'branch' THEN 'NULL::uuid AS account_id, NULL::uuid AS job_id, NULL::uuid AS item_id,'
                                ' NULL::date AS issued_on, NULL::date AS due_on'
             ELSE format('x.account_id, x.job_id, %s AS item_id, x.issued_on, x.due_on', a.item)
         END,
-        a.kind, a.anchored_on, a.minor, a.source, a.condition,
-        CASE WHEN NOT p_all THEN format(' AND x.branch = ANY (%L::text[])', p_branches) END)
+        a.kind, a.anchored_on, a.minor, a.source, a.condition, p_whose)
     FROM (
         SELECT CASE p_anchor WHEN 'due' THEN 'x.due_on' ELSE 'x.issued_on' END AS ages,
                CASE p_base WHEN 'infinity' THEN 'branch_balance x' ELSE 'branch_snapshot x' END AS balances,
@@ -97,13 +96,21 @@ CREATE FUNCTION aging_lines(
     p_columns text, p_grain text, p_as_of date, p_known_at timestamptz, p_anchor text, p_ends date[], p_branches text[],
     p_filters text DEFAULT 'true')
 RETURNS text LANGUAGE sql STABLE AS $$
+    WITH bases AS (SELECT * FROM aging_base(p_grain, p_as_of, p_branches))
     SELECT string_agg(format('SELECT %s FROM (%s) l WHERE %s', p_columns, a.arm, p_filters), E'\nUNION ALL ')
     FROM (
-        SELECT b.base, array_agg(b.branch) AS branches, min(b.first_on) AS first_on,
-               p_branches IS NULL AND may_see_all() AND count(*) OVER () = 1 AS whole
-        FROM aging_base(p_grain, p_as_of, p_branches) b GROUP BY b.base
-    ) g CROSS JOIN LATERAL aging_arms(p_grain, g.base, g.branches, g.whole, g.first_on, p_as_of, p_known_at,
-                                            p_anchor, p_ends) a
+        SELECT b.base, min(b.first_on) AS first_on, array_agg(b.branch) AS branches,
+               ARRAY(SELECT o.branch FROM branch o EXCEPT SELECT c.branch FROM bases c WHERE c.base = b.base) AS others
+        FROM bases b GROUP BY b.base
+    ) g
+    -- Whoever asks for all and may see all has the shorter list named: of one base, mostly, there are a few exceptions.
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN p_branches IS NOT NULL OR NOT may_see_all() OR cardinality(g.others) > cardinality(g.branches)
+            THEN format('x.branch = ANY (%L::text[])', g.branches)
+        WHEN g.others = '{}' THEN 'true'
+        ELSE format('x.branch <> ALL (%L::text[])', g.others)
+    END) AS w(whose)
+    CROSS JOIN LATERAL aging_arms(p_grain, g.base, w.whose, g.first_on, p_as_of, p_known_at, p_anchor, p_ends) a
 $$;
 
 -- The bucket of a line, as SQL. p_bounds says where each bucket but the first begins, in days past due, ascending:

@@ -70,6 +70,24 @@ async def test_a_snapshot_is_really_read(make_database: MakeDatabase) -> None:
         assert sum((await aging(conn, "account", date(2025, 12, 31))).values()) == 8
 
 
+async def test_a_branch_without_the_snapshot_that_others_start_from_is_told_right(make_database: MakeDatabase) -> None:
+    url = await make_database("projections")
+    books = Books()
+    books.issue("1", "B1", "acme", 100, date(2025, 1, 10))
+    books.issue("2", "B3", "acme", 1000, date(2025, 1, 10))
+    async with reader(url) as conn:
+        await absorb(conn, books.log)
+        await build(url)
+        on = date(2025, 3, 1)
+        for number, branch in (("3", "B2"), ("4", "B3")):  # B2 begins, and has no snapshots; the next of B3 are stale.
+            before = len(books.log)
+            books.issue(number, branch, "acme", 7, on)
+            await absorb(conn, books.log[before:])
+            for by in ("branch", "account", "total"):
+                for day in (on + timedelta(days=days) for days in (-1, 0, 1, 20)):
+                    assert await aging(conn, by, day) == expected_aging(books, by, day), (by, day)
+
+
 async def test_a_back_dated_fact_makes_later_ones_of_its_branch_stale_at_once(make_database: MakeDatabase) -> None:
     url = await make_database("projections")
     books = Books()
