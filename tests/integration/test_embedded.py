@@ -1,13 +1,11 @@
 """Do the servers and the supervisor that we start ourselves end when they must, and come back where they were?"""
 
-import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -18,7 +16,7 @@ import psutil
 import pytest
 from kafka import KafkaAdminClient
 
-from deploy.embedded import AlreadyRunning, Kafka, PortBusy, Postgres, jars
+from deploy.embedded import AlreadyRunning, Kafka, PortBusy, Postgres
 from deploy.embedded.locks import only_instance
 from deploy.embedded.ports import free_port
 from deploy.embedded.program import Program
@@ -151,52 +149,6 @@ with only_instance(Path({str(tmp_path)!r}) / "lock"):
             process.wait()
             with only_instance(tmp_path / "lock"):
                 pass
-
-
-class TestJars:
-    @pytest.fixture
-    def one_jar(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[jars.Jar]:
-        """The only pin, for content b"right"; every download is noted in the list."""
-        pin = jars.Jar("group", "artifact", "1.0", hashlib.sha256(b"right").hexdigest())
-        monkeypatch.setenv("OPENITEM_CACHE", str(tmp_path))
-        monkeypatch.setattr(jars, "pinned", lambda: iter([pin]))
-        fetched: list[jars.Jar] = []
-
-        def download(jar: jars.Jar, scratch: Path) -> Path:
-            fetched.append(jar)
-            time.sleep(0.05)
-            (scratch / "some.jar").write_bytes(b"right" if len(fetched) == 1 else b"wrong")
-            return scratch / "some.jar"
-
-        monkeypatch.setattr(jars, "download", download)
-        return fetched
-
-    def test_many_starting_at_once_fetch_a_jar_once(self, one_jar: list[jars.Jar]) -> None:
-        with ThreadPoolExecutor(4) as pool:
-            paths = {tuple(found) for found in pool.map(lambda _: jars.kafka_jars(), range(4))}
-        assert len(paths) == 1
-        assert len(one_jar) == 1
-
-    def test_a_download_that_fails_is_tried_again(
-        self, one_jar: list[jars.Jar], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(jars, "BACKOFF_S", 0.0)
-        whole, failures = jars.download, iter([ConnectionResetError("by peer"), RuntimeError("503")])
-
-        def download(jar: jars.Jar, scratch: Path) -> Path:
-            if failure := next(failures, None):
-                raise failure
-            return whole(jar, scratch)
-
-        monkeypatch.setattr(jars, "download", download)
-        [path] = jars.kafka_jars()
-        assert path.read_bytes() == b"right"
-
-    def test_a_jar_with_another_hash_is_refused_and_not_kept(self, one_jar: list[jars.Jar], tmp_path: Path) -> None:
-        one_jar.extend(jars.pinned())  # So that the download to come is not the first, and wrong.
-        with pytest.raises(jars.WrongHash, match=r"artifact-1\.0\.jar"):
-            jars.kafka_jars()
-        assert list(tmp_path.rglob("*.jar")) == []
 
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
