@@ -6,10 +6,7 @@ import asyncio
 from contextlib import closing
 from uuid import UUID, uuid4
 
-import pytest
-
 from events.topics import topic_of
-from services.kernel import consume
 from services.kernel.relay import Relay
 from services.kernel.republish import republish
 from services.kernel.settings import Settings
@@ -85,10 +82,7 @@ async def test_a_consumer_reads_the_new_topic_and_applies_only_what_it_had_not(
     assert await noted(store) == {stream_of(account): [1, 2, 3, 4, 5, 6, 7], stream_of(late): [1, 2, 3]}
 
 
-async def test_a_consumer_that_runs_while_its_topic_is_created_anew_goes_on(
-    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consume, "_ASK_S", 0.5)
+async def test_a_consumer_that_runs_while_its_topic_is_created_anew_goes_on(settings: Settings, store: Store) -> None:
     account = uuid4()
     one = consumer(settings, store, Notes())
     async with running(Relay(settings), one):
