@@ -222,7 +222,9 @@ def fire(state: Path) -> Iterator[Fire]:
     )
     with stack.running() as supervisor:
         yield Fire(state, stack, supervisor)
-        # Nothing of it is kept, and a polite end of all would take ten seconds.
+        # Nothing of it is kept, so nobody is asked to end politely, but for Postgres: its shared memory would stay.
+        with suppress(Fault):
+            supervisor.halt("postgres")
         assert supervisor.pid is not None
         top = psutil.Process(supervisor.pid)
         kill_all([top, *top.children(recursive=True)])
