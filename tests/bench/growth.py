@@ -77,7 +77,8 @@ def section(grown: list[list[Run]]) -> str:
         for runs in grown
     ]
     image = f"![What each costs as data grows]({PLOT.relative_to(ROOT)})"
-    return "\n\n".join([image, table(rows, head), "\n".join(measured)])
+    legend = "Each panel begins at nothing; dashed is what was asked for, where that is not a ratio."
+    return "\n\n".join([image, legend, table(rows, head), "\n".join(measured)])
 
 
 def plot(grown: list[list[Run]]) -> str:
