@@ -22,8 +22,8 @@ CREATE TABLE movement (
     amount_minor   bigint      NOT NULL,
     PRIMARY KEY (stream, stream_version, line)
 );
--- The day comes first: a report of many branches, and a snapshot, then read one piece of it, and new movements go to its
--- end. A report of one branch looks the branch up day by day.
+-- The day comes first: a report of many branches, and a snapshot, then read one piece of it, and new movements go to
+-- its end. A report of one branch looks the branch up day by day.
 CREATE INDEX movement_by_day ON movement (effective_on, branch)
     INCLUDE (currency, kind, account_id, issued_on, due_on, amount_minor);
 -- What was learned after an instant of days before it: few of many, told apart without a look at the rows.

@@ -90,8 +90,8 @@ RETURNS TABLE (arm text) LANGUAGE sql STABLE AS $$
 $$;
 
 -- One query for all branches asked for, of whatever bases: `p_columns` of every line. They are computed in the arms,
--- once a row; computed above them, the planner would write them into each sum that uses them. Columns in the order of their
--- first use above spare a step per line that would only change their order. Null where there is no branch.
+-- once a row; computed above them, the planner would write them into each sum that uses them. Columns in the order of
+-- their first use above spare a step per line that would only change their order. Null where there is no branch.
 CREATE FUNCTION aging_lines(
     p_columns text, p_grain text, p_as_of date, p_known_at timestamptz, p_anchor text, p_ends date[], p_branches text[],
     p_filters text DEFAULT 'true')
