@@ -9,8 +9,8 @@ from typing import Any
 from services.kernel.transient import is_transient
 
 
-async def side_by_side(parts: Iterable[Coroutine[Any, Any, None]], ended: Callable[[], None]) -> None:
-    """Run all parts. `ended` is called when the first ends: it makes the others end, at a moment that suits them.
+async def side_by_side(parts: Iterable[Coroutine[Any, Any, None]], ended: Callable[[], None] = lambda: None) -> None:
+    """Run all parts to their end. `ended` is called when one ends: it may make the others end when it suits them.
 
     Errors   those of one part: one that is not transient before one that is.
     """

@@ -29,6 +29,7 @@ BESIDE: Final = "rebuild"
 _OLD: Final = "replaced"
 _REBUILDS: Final = 5_201_733  # One rebuild at a time. Any constant will do.
 _CLOSE: Final = 5_000  # Facts that may be left for the swap, during which the live models stand still: about a second.
+_LANES: Final = 2  # Connections that fold at a time.
 _ROUNDS_MAX: Final = 50  # Of catching up. After that facts come faster than they are folded, and the swap takes longer.
 _SWAPS_MAX: Final = 5  # Tries: the live consumer takes the same locks in another order, and one of two has to give way.
 
@@ -57,20 +58,20 @@ async def rebuild_from(
     """The same with the URLs of the databases, and the topic of each service."""
     conn = await _connect(live)
     opened: list[Source] = []
-    beside: list[Conn] = []
+    lanes: list[Conn] = []
     try:
         if not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _REBUILDS):
             raise RebuildRunning("another rebuild is at work")
         for service, url in sources.items():
             opened.append(await Source.open(service, url))
-            beside.append(await _connect(live))
+        lanes += [await _connect(live) for _ in range(_LANES)]
         await _drop(conn, BESIDE)
         async with conn.transaction():
             await schema.build(conn, BESIDE)
             waiting = await indexes.put_off(conn, BESIDE)
         await _know_partitions(conn, topics)
         replay = await Replay.begin(conn, BESIDE, opened, topics, progress or _silent)
-        await replay.gather(beside)
+        await replay.gather(lanes)
         async with conn.transaction():
             await schema.use(conn, BESIDE)
             await sum_up(conn)
@@ -84,7 +85,7 @@ async def rebuild_from(
     finally:
         for source in opened:
             await source.close()
-        for other in (*beside, conn):
+        for other in (*lanes, conn):
             await other.close()  # And with the last one the advisory lock.
 
 

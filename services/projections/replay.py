@@ -11,6 +11,7 @@ import msgspec
 from services.kernel.delivery import Delivered
 from services.kernel.retry import fault_of
 from services.kernel.store import Conn
+from services.kernel.tasks import end, side_by_side
 from services.projections import schema
 from services.projections.project import CONSUMER, project
 from services.projections.source import Logged, Source
@@ -73,28 +74,20 @@ class Replay:
     def back_to(self, mark: Mark) -> None:
         self.done, self.parked, self.stopped = dict(mark.done), dict(mark.parked), dict(mark.stopped)
 
-    async def gather(self, conns: Sequence[Conn]) -> None:
-        """Fold what is published now, all services at a time, each by a connection of its own. What follows from
-        movements is left out, for `sum_up` to derive at once.
+    async def gather(self, lanes: Sequence[Conn]) -> None:
+        """Fold what is published now, the streams dealt out over several connections: one is folded for while Postgres
+        works for another. What follows from movements is left out, for `sum_up` to derive at once.
 
-        Holds    no two wait for each other in a circle: each takes tables and keys in the one order of the writer.
+        Holds    lanes cannot wait for each other in a circle: each takes tables and keys in the writer's one order.
         """
-        tasks = [
-            asyncio.create_task(self._follow(source, conn, sums=False))
-            for source, conn in zip(self._sources, conns, strict=True)
-        ]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        for source in self._sources:
+            await self._follow(source, lanes, sums=False)
 
     async def catch_up(self) -> int:
         """Fold what is published now, a transaction per batch; answers how many facts that were."""
-        return sum([await self._follow(source, self._conn) for source in self._sources])
+        return sum([await self._follow(source, [self._conn]) for source in self._sources])
 
-    async def _follow(self, source: Source, conn: Conn, *, sums: bool = True) -> int:
+    async def _follow(self, source: Source, lanes: Sequence[Conn], *, sums: bool = True) -> int:
         count, last = 0, await source.last()
         self._progress(source.service, self.done[source.service], last)
         ahead = asyncio.create_task(source.after(self.done[source.service], last))
@@ -102,16 +95,22 @@ class Replay:
             while batch := await ahead:
                 # While Postgres works on this one, the next is read and decoded.
                 ahead = asyncio.create_task(source.after(batch[-1].seq, last))
-                async with conn.transaction():
-                    await schema.use(conn, self._into)
-                    await self._take(conn, source.service, batch, sums=sums)
+                parts: list[list[Logged]] = [[] for _ in lanes]
+                for one in batch:
+                    parts[hash(one.stream) % len(lanes)].append(one)
+                shares = zip(lanes, parts, strict=True)
+                await side_by_side(self._transact(lane, source.service, part, sums=sums) for lane, part in shares)
                 self.done[source.service] = batch[-1].seq
                 count += len(batch)
                 self._progress(source.service, self.done[source.service], last)
         finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            await end(ahead)
         return count
+
+    async def _transact(self, lane: Conn, service: str, batch: Sequence[Logged], *, sums: bool) -> None:
+        async with lane.transaction():
+            await schema.use(lane, self._into)
+            await self._take(lane, service, batch, sums=sums)
 
     async def finish(self) -> None:
         """Fold the rest, within the transaction that has the live consumer stand still, and tell it what is folded.
