@@ -130,11 +130,15 @@ def _claim_in(fact: Fact) -> tuple[Claim, str] | None:
 
 
 _ENCODER: Final = msgspec.json.Encoder()
+# By key, one by one: for a join Postgres might read every claim there is.
 _LOOK_UP: Final = """
-SELECT c.kind, c.scope, c.value, c.stream
-FROM claims c JOIN ROWS FROM (
+SELECT w.kind, w.scope, w.value, c.stream
+FROM ROWS FROM (
     json_array_elements_text($1::json), json_array_elements_text($2::json), json_array_elements_text($3::json)
-) AS w(kind, scope, value) USING (kind, scope, value)
+) AS w(kind, scope, value)
+CROSS JOIN LATERAL (
+    SELECT stream FROM claims WHERE kind = w.kind AND scope = w.scope AND value = w.value OFFSET 0
+) c
 """
 _ITEMS: Final = """
 SELECT value AS claim, stream FROM claims

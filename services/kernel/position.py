@@ -147,10 +147,13 @@ FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7:
 WHERE p.consumer = $1 AND p.topic = n.topic AND p.partition = n.partition
   AND p.next_offset = n.was_offset AND p.last_seq = n.was_seq
 """
+# By key, one by one: for a join Postgres would read every stream there is, to find the few of a batch.
 _HELD: Final = """
 SELECT s.stream, c.version, p.low, p.high
 FROM json_array_elements_text($2::json) AS s(stream)
-LEFT JOIN consumer_stream c ON c.consumer = $1 AND c.stream = s.stream
+LEFT JOIN LATERAL (
+    SELECT version FROM consumer_stream WHERE consumer = $1 AND stream = s.stream OFFSET 0
+) c ON true
 LEFT JOIN LATERAL (
     SELECT min(stream_version) AS low, max(stream_version) AS high FROM parked
     WHERE consumer = $1 AND stream = s.stream
