@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final, NoReturn, TypeVar
 
 import asyncpg
 import typer
+import uvloop
 from kafka.errors import KafkaError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from services.kernel.garbage import collect_rarely
 
 T = TypeVar("T")
 out: Final = Console(highlight=False)
@@ -36,7 +38,8 @@ def bar_of_facts(*, shown: bool = True) -> Progress:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run asynchronous work to its end."""
-    return asyncio.run(work)
+    collect_rarely()
+    return uvloop.run(work)
 
 
 def explained(error: Exception) -> str:

@@ -28,7 +28,7 @@ from services.kernel.transient import is_transient
 WAVE_MAX: Final = 3_000  # Facts at once: enough to keep a broker busy; a crash sends three such waves again at most.
 # The first look after facts were found. Each wave costs Kafka, and every consumer, a batch of its own: where much goes
 # on, fewer waves bring a command to the reports sooner than looking more often would.
-_POLL_S_MIN: Final = 0.025
+_POLL_S_MIN: Final = 0.05
 _POLL_S_MAX: Final = 0.05  # What a service at rest does: twenty empty statements a second.
 _STAND_BY_S: Final = 0.5
 _BACKOFF_S_MAX: Final = 2.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import socket
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 from pydantic import ValidationError
 
+from services.kernel.garbage import collect_rarely
 from services.kernel.jwks import key_source
 from services.kernel.logs import configure_logs
 from services.kernel.settings import Settings
@@ -105,9 +105,7 @@ def serve(build: Callable[[S], FastAPI], service: str, kind: type[S] | None = No
             timeout_graceful_shutdown=_GRACE_S,
             limit_concurrency=_CONCURRENCY_MAX,
         )
-        # As a worker does: by default Python looks through everything after 700 new objects, and a batch of an import
-        # has fifty thousand. It took a third of an import's time.
-        gc.set_threshold(100_000, 50, 100)
+        collect_rarely()
         uvicorn.Server(config).run(sockets=[sock])
 
 

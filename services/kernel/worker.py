@@ -7,7 +7,6 @@ not do.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
 import threading
@@ -24,6 +23,7 @@ from prometheus_client import Counter, Gauge
 from services.kernel import topics
 from services.kernel.consume import Consumer
 from services.kernel.delivery import ConsumerSpec, Running, SignalHandler, Timer
+from services.kernel.garbage import collect_rarely
 from services.kernel.logs import configure_logs
 from services.kernel.meta import EVERY_BRANCH
 from services.kernel.metrics import note_build
@@ -84,9 +84,7 @@ def run_worker(
     except TracesUnavailable as error:
         sys.stderr.write(f"{settings.service}: {error}\n")
         sys.exit(EXIT_SETTINGS)
-    # A batch of facts is a hundred thousand objects that die together. Python's default looks through all of them after
-    # every 700 new ones, and took half of a consumer's time.
-    gc.set_threshold(100_000, 50, 100)
+    collect_rarely()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     app = _app(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
 import os
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from deploy.embedded import Kafka, Postgres
+from services.kernel.garbage import collect_rarely
 from services.kernel.settings import Settings
 from tests.support.databases import Databases
 from tests.support.facts import settings_of
@@ -72,7 +72,7 @@ def open_bench() -> Iterator[Bench]:
     """A bench whose servers and files are gone afterwards. As a worker does, it has Python collect garbage rarely."""
     with tempfile.TemporaryDirectory(prefix="openitem-bench-") as directory, ExitStack() as stack:
         os.chmod(directory, 0o755)  # A server that will not run as root has to get through.
-        gc.set_threshold(100_000, 50, 100)
+        collect_rarely()
         yield Bench(Path(directory), stack)
 
 

@@ -7,7 +7,6 @@ neither a position nor the versions of streams, so it does less: the kernel's co
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import sys
@@ -21,6 +20,7 @@ import uvloop
 from events.codec import decode, envelope_of
 from events.topics import topic_of
 from services.kernel.delivery import Delivered
+from services.kernel.garbage import collect_rarely
 from services.projections.project import handler
 
 TAKE = 2_000
@@ -80,5 +80,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    gc.set_threshold(100_000, 50, 100)  # As our worker has it.
+    collect_rarely()  # As our worker does.
     uvloop.run(main())

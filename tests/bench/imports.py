@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +14,7 @@ import psutil
 import uvloop
 
 from services.invoice.claims import index
+from services.kernel.garbage import collect_rarely
 from tests.bench.bench import Bench
 from tests.bench.figure import Figure, Wanted
 from tests.bench.imported import file_to_report
@@ -118,7 +118,7 @@ async def _take(bench: Bench, files: list[list[bytes]], url: str, name: str) -> 
 
 def _import(files: list[bytes], url: str, name: str) -> Taken:
     """In a process of its own, which collects garbage as rarely as an app."""
-    gc.set_threshold(100_000, 50, 100)
+    collect_rarely()
 
     async def run() -> Taken:
         async with store_at(url, _INDEX[name], size_max=REQUESTS) as store:

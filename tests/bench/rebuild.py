@@ -9,7 +9,10 @@ import time
 from itertools import count
 from typing import Final
 
+import uvloop
+
 from events.topics import SERVICES
+from services.kernel.garbage import collect_rarely
 from services.projections.rebuild import rebuild_from
 from tests.bench.bench import Bench, percentile, times
 from tests.bench.figure import Figure, at_least, at_most
@@ -65,4 +68,5 @@ async def _run(asked: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(sys.argv[1]))
+    collect_rarely()  # As `openitem` does.
+    uvloop.run(_run(sys.argv[1]))
