@@ -26,10 +26,9 @@ from services.kernel.settings import Settings
 from services.kernel.transient import is_transient
 
 WAVE_MAX: Final = 3_000  # Facts at once: enough to keep a broker busy; a crash sends three such waves again at most.
-# The first look after facts were found. Each wave costs Kafka, and every consumer, a batch of its own: where much goes
-# on, fewer waves bring a command to the reports sooner than looking more often would.
-_POLL_S_MIN: Final = 0.05
-_POLL_S_MAX: Final = 0.05  # What a service at rest does: twenty empty statements a second.
+# How often it looks: twenty empty statements a second in a service at rest. Each wave costs Kafka, and every consumer, a
+# batch of its own: where much goes on, fewer waves bring a command to the reports sooner than looking more often would.
+_POLL_S: Final = 0.05
 _STAND_BY_S: Final = 0.5
 _BACKOFF_S_MAX: Final = 2.0
 _LOOK_S: Final = 1.0  # How often the leader looks whether it is to step aside, and at the head of the outbox.
@@ -148,7 +147,6 @@ class Relay(Service):
         flight = Flight(publisher)
         ahead: asyncio.Task[list[Row]] | None = None
         goes_on = True
-        poll_s = _POLL_S_MIN
         try:
             # What was taken ahead is sent even when it is time to end: otherwise the next leader would have to.
             while goes_on or ahead is not None:
@@ -166,14 +164,12 @@ class Relay(Service):
                     await flight.landed()
                     self._oldest = wave.oldest
                     await flight.launch(wave)
-                    poll_s = _POLL_S_MIN
                 if ahead is None:
                     await flight.landed()
                     await self._acknowledge(outbox, flight.arrived)
                     self._oldest = None
                     if goes_on:
-                        await self._wait_for_news(poll_s)
-                    poll_s = min(_POLL_S_MAX, poll_s * 1.5)
+                        await self._wait_for_news(_POLL_S)
         finally:
             await flight.abandon()
             if ahead is not None:
