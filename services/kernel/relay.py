@@ -26,8 +26,8 @@ from services.kernel.settings import Settings
 from services.kernel.transient import is_transient
 
 WAVE_MAX: Final = 3_000  # Facts at once: enough to keep a broker busy; a crash sends three such waves again at most.
-# How often it looks: twenty empty statements a second in a service at rest. Each wave costs Kafka, and every consumer, a
-# batch of its own: where much goes on, fewer waves bring a command to the reports sooner than looking more often would.
+# How often it looks: twenty empty statements a second in a service at rest. Each wave costs Kafka and every consumer
+# a batch of its own: where much goes on, fewer waves bring a command to the reports sooner than looking more often.
 _POLL_S: Final = 0.05
 _STAND_BY_S: Final = 0.5
 _BACKOFF_S_MAX: Final = 2.0
