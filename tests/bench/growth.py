@@ -59,10 +59,15 @@ def lines(grown: list[list[Run]]) -> list[Line]:
     found: list[Line] = []
     for runs in grown:
         # The same figure beside several limits is one line here.
-        sizes = [{figure.name: figure for figure in reversed(run.figures) if figure.wanted} for run in runs]
-        names = [figure.name for figure in runs[0].figures if figure.wanted]
+        sizes = [{figure.name: figure for figure in reversed(run.figures) if _asked(figure)} for run in runs]
+        names = [figure.name for figure in runs[0].figures if _asked(figure)]
         found += [Line(str(SIZES[runs[0].name]), [by[name] for by in sizes]) for name in dict.fromkeys(names)]
     return found
+
+
+def _asked(figure: Figure) -> bool:
+    """Whether something was asked of it, or it is held against a limit."""
+    return figure.wanted is not None or figure.limit is not None
 
 
 def section(grown: list[list[Run]]) -> str:

@@ -28,7 +28,10 @@ _ACCOUNTS: Final = 3_000  # The escalation service holds an account once only.
 _BRANCHES: Final = 10
 _MS: Final = 1_000.0
 _MIB: Final = 1024.0**2
-_BOUND: Final = "Processor time bounds it: what a command costs times {rate} a second, of {cores} cores."
+_BOUND: Final = (
+    "Processor time bounds it: {rate} a second at what a command costs, of {cores} cores. About half of that is HTTP, the"
+    " client's and the apps'; where less is asked, batches are smaller and each fact costs more, so it is never far off."
+)
 
 
 async def measure(bench: Bench) -> list[Figure]:
