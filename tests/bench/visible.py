@@ -29,8 +29,8 @@ _BRANCHES: Final = 10
 _MS: Final = 1_000.0
 _MIB: Final = 1024.0**2
 _BOUND: Final = (
-    "Processor time bounds it: {rate} a second at what a command costs, of {cores} cores. About half of that is HTTP, the"
-    " client's and the apps'; where less is asked, batches are smaller and each fact costs more, so it is never far off."
+    "Processor time bounds it: {rate} a second at what a command costs, of {cores} cores. Half of that is HTTP, the"
+    " client's and the apps'. Where less is asked, batches are smaller and each fact costs more."
 )
 
 
