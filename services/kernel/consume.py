@@ -245,7 +245,7 @@ class Consumer(Service):
         self._then()
 
     async def _tick(self, member: Membership) -> None:
-        """Once a second: how far behind we are, what is to be tried again, whether the log still reaches to us."""
+        """Once a second: how far behind we are, what is to be tried again, whether log and positions reach to us."""
         if time.monotonic() < self._tick_at:
             return
         self._tick_at = time.monotonic() + _TICK_S
@@ -253,7 +253,14 @@ class Consumer(Service):
         if self._settled != member.generation:
             return
         shrunk = self._lag.look(member.kafka, self._spots)
+        known = dict(self._spots)
         async with self._pool.acquire() as conn:
+            if await position.went_back(conn, self.name, known):
+                # The server stopped before it had written what it said was committed. Nobody else would tell us, for
+                # nothing may come any more in those partitions.
+                log.error("positions_went_back", consumer=self.name)
+                self._settled = -1
+                return
             for tp in shrunk:
                 # The same topic, but it ends before our position: Kafka lost what it had acknowledged.
                 log.error("log_shrank", consumer=self.name, topic=tp.topic, partition=tp.partition)

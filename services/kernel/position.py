@@ -62,6 +62,16 @@ async def restart(conn: Conn, consumer: str, at: TopicPartition) -> None:
     await conn.execute(_RESTART, consumer, at.topic, at.partition)
 
 
+async def went_back(conn: Conn, consumer: str, spots: Mapping[TopicPartition, Spot]) -> bool:
+    """Whether a position is behind one of these, which were committed: the server forgot it, and its effect with it.
+
+    Holds    `spots` were taken before this is asked: what is committed meanwhile only moves positions on.
+    """
+    names, numbers = [tp.topic for tp in spots], [tp.partition for tp in spots]
+    offsets = [spot.next_offset for spot in spots.values()]
+    return bool(await conn.fetchval(_WENT_BACK, consumer, names, numbers, offsets))
+
+
 async def claim(conn: Conn, consumer: str, moves: Sequence[Move]) -> None:
     """Move the position, first thing in the transaction: its row locks keep two workers with one partition apart.
 
@@ -133,6 +143,13 @@ _LOAD: Final = """
 SELECT p.topic, p.partition, p.next_offset, p.last_seq
 FROM unnest($2::text[], $3::int[]) AS n(topic, partition)
 JOIN consumer_position p ON p.consumer = $1 AND p.topic = n.topic AND p.partition = n.partition
+"""
+_WENT_BACK: Final = """
+SELECT EXISTS (
+    SELECT FROM unnest($2::text[], $3::int[], $4::bigint[]) AS n(topic, partition, next_offset)
+    LEFT JOIN consumer_position p ON p.consumer = $1 AND p.topic = n.topic AND p.partition = n.partition
+    WHERE coalesce(p.next_offset, 0) < n.next_offset
+)
 """
 _RESTART: Final = """
 UPDATE consumer_position SET next_offset = 0, last_seq = 0 WHERE consumer = $1 AND topic = $2 AND partition = $3

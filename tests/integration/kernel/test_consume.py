@@ -148,6 +148,32 @@ async def applied_or_held(notes: Notes) -> None:
     await until(begun)
 
 
+async def test_what_the_server_forgot_is_applied_again_although_nothing_new_comes(
+    settings: Settings, store: Store
+) -> None:
+    """A commit that did not wait for the disk, and a server that was killed: the effect and the position are gone."""
+    account = uuid4()
+    owner = await asyncpg.connect(settings.database_url)
+    notes = Notes()
+    async with running(Relay(settings), consumer(settings, store, notes)):
+        await record(store, account, 1, 2)
+        await applied(store, account, 2)
+        before = await owner.fetch("SELECT * FROM consumer_position")
+        await record(store, account, 3, 2)
+        await applied(store, account, 4)
+        async with owner.transaction():
+            await owner.executemany(
+                "UPDATE consumer_position SET next_offset = $4, last_seq = $5"
+                " WHERE consumer = $1 AND topic = $2 AND partition = $3",
+                [(r["consumer"], r["topic"], r["partition"], r["next_offset"], r["last_seq"]) for r in before],
+            )
+            await owner.execute("UPDATE consumer_stream SET version = 2")
+            await owner.execute("DELETE FROM noted WHERE version > 2")
+        await applied(store, account, 4)
+    await owner.close()
+    assert await noted(store) == {stream_of(account): [1, 2, 3, 4]}
+
+
 async def test_two_workers_share_the_partitions_and_apply_everything_once(settings: Settings, store: Store) -> None:
     accounts = [uuid4() for _ in range(60)]
     first, second = consumer(settings, store, Notes(by="one")), consumer(settings, store, Notes(by="two"))
