@@ -27,7 +27,7 @@ def main() -> int:
     with open_bench() as bench:
         for name in args.names:
             if args.growth:
-                sizes = [growth.SIZES[name].first * times * args.scale for times in growth.TIMES]
+                sizes = [growth.FIRST * times * args.scale for times in growth.TIMES]
             try:
                 done.append([_measured(bench, name, scale) for scale in sizes])
             except Missing as missing:
@@ -39,7 +39,9 @@ def main() -> int:
         args.out.write_text(f"{told}\n")
     if args.readme:
         for runs in done:
-            keep(runs, growth.KEPT if args.growth else FIGURES)
+            keep(runs[-1:], FIGURES)  # Of a growth the largest: what the figures are asked for.
+            if args.growth:
+                keep(runs, growth.KEPT)
         _tell()
     return int(failed)
 
@@ -66,7 +68,9 @@ def _tell() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="NAME or SCALE", help=f"of {', '.join(NAMES)}; 0.1")
-    parser.add_argument("--growth", action="store_true", help="measure each at 1, 4 and 16 times a small size")
+    parser.add_argument(
+        "--growth", action="store_true", help="measure each at a sixteenth, a quarter and all of its size"
+    )
     parser.add_argument("--out", type=Path, help="write the table to this file, too")
     parser.add_argument(
         "--readme", action="store_true", help="keep the figures in docs/figures and tell them in README.md"

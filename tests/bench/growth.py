@@ -19,26 +19,29 @@ _LINE: Final = "#1d4ed8"
 _WANTED: Final = "#b45309"
 
 
-class Size(NamedTuple):
-    """The scale of the smallest run, and what that is. The largest has sixteen times as much and must be bearable."""
+FIRST: Final = 1 / TIMES[-1]  # The scale of the smallest run: the largest is what the figures are asked for.
 
-    first: float
+
+class Size(NamedTuple):
+    """How much data there is at scale 1, and of what."""
+
     whole: int
     what: str
 
     def __str__(self) -> str:
-        return f"{round(self.first * self.whole):,} {self.what}"
+        """The smallest of the three."""
+        return f"{round(FIRST * self.whole):,} {self.what}"
 
 
 SIZES: Final = {
-    "append": Size(0.25, append.PAST, "facts in the store"),
-    "imports": Size(0.0625, imports.INVOICES, "invoices in the file"),
-    "relay": Size(0.125, relay.FACTS, "facts in the outbox"),
-    "consume": Size(0.125, consume.FACTS, "facts in the topic"),
-    "project": Size(0.0625, project.INVOICES, "invoices, 5.5 facts each"),
-    "rebuild": Size(0.0625, project.INVOICES, "invoices, 5.5 facts each"),
-    "aging": Size(0.02, aging.SETTLED, "past invoices, a tenth as many open"),
-    "visible": Size(0.0625, visible.INVOICES, "invoices in the books"),
+    "append": Size(append.PAST, "facts in the store"),
+    "imports": Size(imports.INVOICES, "invoices in the file"),
+    "relay": Size(relay.FACTS, "facts in the outbox"),
+    "consume": Size(consume.FACTS, "facts in the topic"),
+    "project": Size(project.INVOICES, "invoices, 5.5 facts each"),
+    "rebuild": Size(project.INVOICES, "invoices, 5.5 facts each"),
+    "aging": Size(aging.SETTLED, "past invoices, a tenth as many open"),
+    "visible": Size(visible.INVOICES, "invoices in the books"),
 }
 
 

@@ -63,7 +63,7 @@ def test_only_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> Non
 def test_growth_follows_what_was_asked_for_and_tells_how_much_data_that_is() -> None:
     [line] = growth.lines([three("relay", 10, 20, 40)])
     assert (line.figures[0].name, line.grown) == ("until visible", 4)
-    assert "25,000 facts in the outbox | 10 ms | 20 ms | 40 ms | 4.00 |" in growth.section([three("relay", 10, 20, 40)])
+    assert "12,500 facts in the outbox | 10 ms | 20 ms | 40 ms | 4.00 |" in growth.section([three("relay", 10, 20, 40)])
 
 
 def test_every_benchmark_has_a_size_to_grow_from() -> None:
