@@ -7,12 +7,14 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+import psutil
 
 from deploy.embedded import Kafka, Postgres
 from services.kernel.garbage import collect_rarely
@@ -104,3 +106,27 @@ def percentile(values: Sequence[float], share: float = 0.99) -> float:
     """The smallest value that `share` of the values do not exceed."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and what it started."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def processor_s(processes: Iterable[psutil.Process], *, ended: bool = False) -> float:
+    """Seconds of processor that these have taken; `ended` counts what children took that are over, too."""
+    spent = 0.0
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):  # One of a server's that swept a table, and is done.
+            spent += sum(one.cpu_times()[: 4 if ended else 2])
+    return spent
+
+
+def resident_mib(processes: Iterable[psutil.Process]) -> float:
+    """MiB of these: the pages each alone has, and its share of those that several use."""
+    held = 0.0
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            held += one.memory_full_info().pss
+    return held / 1024.0**2

@@ -14,14 +14,13 @@ from typing import Any, Final
 
 import asyncpg
 import httpx
-import psutil
 
 from deploy.demo.stack import Stack
 from deploy.embedded.keys import mint
 from deploy.embedded.ports import free_port
 from events.money import decimal_text
 from services.kernel.settings import HTTP_PORTS, WORKER_PORTS
-from tests.bench.bench import Bench
+from tests.bench.bench import Bench, family, processor_s
 from tests.bench.figure import Figure
 from tests.bench.ledger import CURRENCY, Ledger
 
@@ -118,8 +117,7 @@ class Reports:
 
 def _processor_s(pid: int) -> float:
     """Seconds of processor that a process and all it started have taken, those that ended included."""
-    process = psutil.Process(pid)
-    return sum(sum(one.cpu_times()[:4]) for one in (process, *process.children(recursive=True)))
+    return processor_s(family(pid), ended=True)
 
 
 async def _copied(path: Path, url: str) -> float:

@@ -10,12 +10,11 @@ from multiprocessing import get_context
 from typing import Final, NamedTuple
 
 import asyncpg
-import psutil
 import uvloop
 
 from services.invoice.claims import index
 from services.kernel.garbage import collect_rarely
-from tests.bench.bench import Bench
+from tests.bench.bench import Bench, family, processor_s
 from tests.bench.figure import Figure, Wanted
 from tests.bench.imported import file_to_report
 from tests.bench.ledger import INVOICE_KINDS, PAYMENT_KINDS, Ledger, open_items, store_at, take_in
@@ -136,8 +135,7 @@ def _import(files: list[bytes], url: str, name: str) -> Taken:
 def _postgres_s(bench: Bench) -> float:
     """Seconds of processor that the server has taken so far, those of sessions that are over included."""
     assert bench.postgres.pid is not None
-    server = psutil.Process(bench.postgres.pid)
-    return sum(sum(process.cpu_times()[:4]) for process in (server, *server.children(recursive=True)))
+    return processor_s(family(bench.postgres.pid), ended=True)
 
 
 async def copied(url: str) -> float:

@@ -16,7 +16,7 @@ from deploy.embedded.keys import mint
 from deploy.embedded.ports import free_port
 from deploy.embedded.supervise import Supervisor
 from services.kernel.settings import HTTP_PORTS, WORKER_PORTS
-from tests.bench.bench import Bench, percentile
+from tests.bench.bench import Bench, family, percentile, processor_s, resident_mib
 from tests.bench.figure import Figure, Wanted
 from tests.bench.ledger import Ledger
 from tests.bench.load import Load
@@ -27,7 +27,6 @@ INVOICES: Final = 32_000  # In the books before.
 _ACCOUNTS: Final = 3_000  # The escalation service holds an account once only.
 _BRANCHES: Final = 10
 _MS: Final = 1_000.0
-_MIB: Final = 1024.0**2
 _BOUND: Final = (
     "Processor time bounds it: {rate} a second at what a command costs, of {cores} cores. Half of that is HTTP, the"
     " client's and the apps'. Where less is asked, batches are smaller and each fact costs more."
@@ -89,23 +88,21 @@ def _at_most(value: float) -> Wanted:
     return Wanted("at most", value, of_ratio=False)
 
 
-def _families(supervisor: Supervisor) -> Iterator[tuple[str, list[psutil.Process]]]:
+def _programs(supervisor: Supervisor) -> Iterator[tuple[str, list[psutil.Process]]]:
     """Each program with what it started."""
     assert supervisor.pid is not None
     yield "supervisor", [psutil.Process(supervisor.pid)]
     for name, pid in sorted(supervisor.pids().items()):
-        process = psutil.Process(pid)
-        yield name, [process, *process.children(recursive=True)]
+        yield name, family(pid)
 
 
 def _processor_s(supervisor: Supervisor) -> Iterator[tuple[str, float]]:
     """Seconds of processor so far, the client's too: says what a load needs, also on a busy machine."""
-    for name, family in _families(supervisor):
-        yield name, sum(sum(one.cpu_times()[:2]) for one in family)
+    for name, processes in _programs(supervisor):
+        yield name, processor_s(processes)
     yield "this client", time.process_time()
 
 
 def _resident(supervisor: Supervisor) -> Iterator[tuple[str, float]]:
-    """MiB of each program: the pages it alone has, and its share of those that several use."""
-    for name, family in _families(supervisor):
-        yield name, sum(one.memory_full_info().pss for one in family) / _MIB
+    for name, processes in _programs(supervisor):
+        yield name, resident_mib(processes)
