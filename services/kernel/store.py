@@ -50,10 +50,10 @@ __all__ = [
     "versions_text",
 ]
 ATTEMPTS_MAX: Final = 3  # A fourth conflict means a hot stream: shed load, do not spin.
-# Twice as long each time, up to this: looking costs a batch of an import half of what landing does, and takes it from
+ARRIVAL_POLL_S: Final = 0.05  # How often a command that may wait looks again for what it needs.
+# A batch waits twice as long each time, up to this: looking costs it half of what landing does, and takes that from
 # whoever is to make known what it waits for.
 _ARRIVAL_POLL_S_MAX: Final = 0.8
-ARRIVAL_POLL_S: Final = 0.05  # How often a command that may wait looks again for what it needs.
 ACQUIRE_S_MAX: Final = 10.0  # For a connection of the pool: past it the service is overloaded, and should say so.
 _BACKOFF_S: Final = 0.01  # Before a retry, times the attempt and a random share.
 

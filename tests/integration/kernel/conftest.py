@@ -1,4 +1,7 @@
-"""Fixtures of the tests about moving facts. What they need is imported late: kafka-python warns when it is imported."""
+"""Fixtures of the tests about commands on tallies, and about moving facts.
+
+What the latter need is imported late: kafka-python warns when it is imported.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,25 @@ import pytest
 
 if TYPE_CHECKING:
     from services.kernel.settings import Settings
-    from services.kernel.store import Store
+    from services.kernel.store import Pool, Store
 
 MakeDatabase = Callable[[str], Awaitable[str]]
+
+
+@pytest.fixture
+async def url(make_database: MakeDatabase) -> str:
+    """A database of tallies, empty."""
+    return await make_database("tally")
+
+
+@pytest.fixture
+async def pool(url: str) -> AsyncIterator[Pool]:
+    """Connections to it that see every branch."""
+    from services.kernel.meta import EVERY_BRANCH
+    from services.kernel.store import open_pool
+
+    async with await open_pool(url, size_max=10, branches=EVERY_BRANCH) as pool:
+        yield pool
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from tests.support.tallies import MARKS, limited, running, tally_app
 from tests.support.tally import mark_of
 from tests.support.tokens import Issuer
 
-MakeDatabase = Callable[[str], Awaitable[str]]
 CSV = {"Content-Type": "text/csv; charset=utf-8"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -33,11 +32,6 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 @pytest.fixture
 def issuer(tmp_path: Path) -> Issuer:
     return Issuer(tmp_path)
-
-
-@pytest.fixture
-async def url(make_database: MakeDatabase) -> str:
-    return await make_database("tally")
 
 
 @pytest.fixture

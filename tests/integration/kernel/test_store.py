@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -21,23 +21,11 @@ from services.kernel.together import carry_out
 from tests.support.patience import PATIENCE_S
 from tests.support.tally import DAY, TALLIES, Full, Mark, NotHereYet
 
-MakeDatabase = Callable[[str], Awaitable[str]]
 META = Meta(actor="tester", cause=Cause("correlation-1"), branches=EVERY_BRANCH)
 
 
 def keyed(key: str | None = None, request: bytes = b"r", **more: Any) -> Meta:
     return msgspec.structs.replace(META, key=key or str(uuid4()), request=request, **more)
-
-
-@pytest.fixture
-async def url(make_database: MakeDatabase) -> str:
-    return await make_database("tally")
-
-
-@pytest.fixture
-async def pool(url: str) -> AsyncIterator[Pool]:
-    async with await open_pool(url, size_max=10, branches=EVERY_BRANCH) as pool:
-        yield pool
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -17,8 +16,6 @@ from services.kernel.store import Pool, Recorded, Store, open_pool
 from services.kernel.together import TOGETHER_MAX, carry_out
 from tests.support.tally import TALLIES, Full, Mark
 
-MakeDatabase = Callable[[str], Awaitable[str]]
-
 
 def asked(number: int, **more: Any) -> Meta:
     return msgspec.structs.replace(
@@ -31,17 +28,6 @@ def asked(number: int, **more: Any) -> Meta:
         ),
         **more,
     )
-
-
-@pytest.fixture
-async def url(make_database: MakeDatabase) -> str:
-    return await make_database("tally")
-
-
-@pytest.fixture
-async def pool(url: str) -> AsyncIterator[Pool]:
-    async with await open_pool(url, size_max=10, branches=EVERY_BRANCH) as pool:
-        yield pool
 
 
 @pytest.fixture
