@@ -31,6 +31,11 @@ def encode(fact: Fact) -> bytes:
     return _ENCODER.encode(fact)
 
 
+def encode_lines(facts: Iterable[Fact]) -> bytes:
+    """The data of each fact, in lines: JSON has no line break within a value."""
+    return _ENCODER.encode_lines(facts).removesuffix(b"\n")
+
+
 def wire_of(fact: Fact) -> str:
     """`openitem.invoice.issued.v1`."""
     return _wire_of(type(fact))

@@ -1,16 +1,15 @@
-"""What is to be appended: facts by stream, and the same as the arrays that the SQL function `append` takes."""
+"""What is to be appended: facts by stream, and the same as the columns that the SQL function `append` takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from itertools import repeat
 from typing import Final, NamedTuple
 
 from events import codec
 from events.envelope import Fact
-from services.kernel.errors import Kind, Refused
+from services.kernel.errors import Kind, Refused, ValueUnstorable
 
 # Refused here, where somebody is told: in the outbox it would stop the log. Leaves room for headers below 1 MiB, what
 # Kafka brokers and clients take unless they are told otherwise.
@@ -43,36 +42,69 @@ class FactTooLarge(Refused):
 
 
 class Columns(NamedTuple):
-    """The facts of some changes as the arrays that `append` takes; `stream` and `command` count from 1."""
+    """The streams and the facts of some changes, as `append` takes them: each column one text, a value a line.
 
-    stream: Sequence[int]
-    version: Sequence[int]
-    command: Sequence[int]
-    type: Sequence[str]
-    branch: Sequence[str]
-    effective_on: Sequence[date]
-    data: Sequence[str]
+    Texts and no arrays: asyncpg spends as much on one element of an array as all of this does on a fact.
+    `stream` and `command` count from 1; `last` is of each command the last fact that follows from it, None where none
+    does.
+    """
+
+    names: str
+    expected: str
+    reached: str
+    stream: str
+    version: str
+    command: str
+    type: str
+    branch: str
+    effective_on: str
+    data: str
+    last: Sequence[int | None]
 
     @classmethod
-    def of(cls, changes: Sequence[Change]) -> Columns:
-        """Errors: FactTooLarge."""
-        rows: list[tuple[int, int, int, str, str, date, str]] = []  # Turned at the end: an append per fact, not seven.
-        for at, change in enumerate(changes, start=1):
-            version = change.expected
-            commands = repeat(0, len(change.facts)) if change.commands is None else change.commands
-            for fact, command in zip(change.facts, commands, strict=True):
-                version += 1
-                data = codec.encode(fact)
-                if len(data) > FACT_BYTES_MAX:
-                    raise FactTooLarge("too large to be published", bytes=len(data), bytes_max=FACT_BYTES_MAX)
-                rows.append(
-                    (at, version, command + 1, codec.wire_of(fact), fact.branch, fact.effective_on, data.decode())
-                )
-        return cls(*zip(*rows, strict=True)) if rows else cls(*[()] * len(cls._fields))
+    def of(cls, changes: Sequence[Change], commands: int) -> Columns:
+        """Errors: FactTooLarge; ValueUnstorable where a stream or a branch is more than a line."""
+        facts = [fact for change in changes for fact in change.facts]
+        of_commands = [at for change in changes for at in change.commands or repeat(0, len(change.facts))]
+        assert len(of_commands) == len(facts), "each fact follows from a command"
+        return cls(
+            names=_lines([change.stream for change in changes]),
+            expected=_numbers([change.expected for change in changes]),
+            reached=_numbers([change.reached for change in changes]),
+            stream=_numbers([at for at, change in enumerate(changes, start=1) for _ in change.facts]),
+            version=_numbers([v for c in changes for v in range(c.expected + 1, c.reached + 1)]),
+            command=_numbers([at + 1 for at in of_commands]) if commands > 1 else "1\n" * (len(facts) - 1) + "1",
+            type="\n".join([codec.wire_of(fact) for fact in facts]),
+            branch=_lines([fact.branch for fact in facts]),
+            effective_on="\n".join([fact.effective_on.isoformat() for fact in facts]),
+            data=_data(facts),
+            last=_last(of_commands, commands),
+        )
 
-    def last_of(self, commands: int) -> list[int | None]:
-        """Of each of so many commands the last fact that follows from it, counted from 1; None where none does."""
-        last: list[int | None] = [None] * commands
-        for at, command in enumerate(self.command, start=1):
-            last[command - 1] = at
-        return last
+
+def _numbers(column: Iterable[int]) -> str:
+    return "\n".join(map(str, column))
+
+
+def _lines(column: Sequence[str]) -> str:
+    text = "\n".join(column)
+    if column and text.count("\n") != len(column) - 1:
+        raise ValueUnstorable("a name has one line")
+    return text
+
+
+def _data(facts: Sequence[Fact]) -> str:
+    """What is published of each fact: JSON, which has no line break of its own."""
+    data = codec.encode_lines(facts)
+    if len(data) > FACT_BYTES_MAX:  # Seldom: all of them together.
+        largest = max(map(len, data.split(b"\n")))
+        if largest > FACT_BYTES_MAX:
+            raise FactTooLarge("too large to be published", bytes=largest, bytes_max=FACT_BYTES_MAX)
+    return data.decode()
+
+
+def _last(of_commands: Sequence[int], commands: int) -> list[int | None]:
+    last: list[int | None] = [None] * commands
+    for at, command in enumerate(of_commands, start=1):
+        last[command] = at
+    return last

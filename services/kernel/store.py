@@ -158,19 +158,16 @@ class Streams:
         keys = [meta.key if answer is not None else None for meta, answer in zip(metas, answers, strict=True)]
         if not changes and not any(keys):
             return [None] * len(metas)
-        columns = Columns.of(changes)
+        columns = Columns.of(changes, len(metas))
         try:
             positions: list[int | None] = await self.conn.fetchval(
                 _APPEND,
-                [c.stream for c in changes],
-                [c.expected for c in changes],
-                [c.reached for c in changes],
-                *columns,
+                *columns[:-1],
                 [meta.actor for meta in metas],
                 [meta.cause.correlation_id for meta in metas],
                 [meta.cause.causation_id for meta in metas],
                 [meta.cause.traceparent for meta in metas],
-                columns.last_of(len(metas)),
+                columns.last,
                 keys,
                 [meta.request for meta in metas],
                 [_without_position(answer) for answer in answers],
