@@ -183,7 +183,10 @@ class Import(Generic[R, C]):
         """Carry out a batch; answers the rows that did not land. Errors: Busy and the transients, after retries."""
         try:
             outcomes = await self._carry_out(batch.commands) if batch.commands else []
-        except asyncpg.DataError:  # A value in one of them that Postgres cannot hold: only that row is bad.
+        except (
+            asyncpg.DataError,
+            ValueUnstorable,
+        ):  # A value in one of them that Postgres cannot hold: only that row is bad.
             outcomes = [await self._alone(command) for command in batch.commands]
         rejected = list(batch.rejected)
         for number, outcome in zip(batch.numbers, outcomes, strict=True):
@@ -201,7 +204,7 @@ class Import(Generic[R, C]):
     async def _alone(self, command: C) -> Outcome:
         try:
             return (await self._carry_out([command]))[0]
-        except asyncpg.DataError:
+        except (asyncpg.DataError, ValueUnstorable):
             return Outcome(0, ValueUnstorable("a value is out of range or not text"))
 
     async def _carry_out(self, commands: Sequence[C]) -> list[Outcome]:

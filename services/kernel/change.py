@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Final, NamedTuple
 
@@ -16,8 +15,7 @@ from services.kernel.errors import Kind, Refused, ValueUnstorable
 FACT_BYTES_MAX: Final = 900_000
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """Facts to append to one stream that was loaded at version `expected`.
 
     `commands` says of each fact which command it follows from, counted from 0; None: all of them from the first.

@@ -12,13 +12,14 @@ import contextlib
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from events.envelope import Fact
 from services.kernel.errors import Forbidden, Refused, Unknown, VersionMismatch
 from services.kernel.meta import Cause, Meta
+from services.kernel.states import Unfolding
 from services.kernel.store import Arriving, Change, Conn, Decision, Loaded, Recorded, Store, Streams
 
 C = TypeVar("C")
@@ -47,8 +48,7 @@ class Domain(Generic[C, S]):
     prepare: Callable[[Conn, Sequence[C]], Awaitable[Sequence[C]]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one command of a batch: `refused`, or so many facts (0: on record already).
 
     `answer` is there where callers differ, and each is told of his own.
@@ -117,7 +117,7 @@ class Batch(Generic[C, S]):
         self._domain = domain
         self._streams = streams
         self._loaded: dict[str, Loaded[S]] = {}
-        self._states: dict[str, S] = {}
+        self._states = Unfolding(domain.evolve)
         self._facts: dict[str, list[Fact]] = {}
         self._commands: dict[str, list[int]] = {}  # Which command each of the facts follows from.
 
@@ -135,17 +135,19 @@ class Batch(Generic[C, S]):
         asking: Sequence[int] = range(len(commands))
         while asking:
             missing: set[str] = set()
-            again: list[int] = []  # Only who was told something new can name more.
+            again: list[int] = []  # Only who looked, and was told something new, can name more.
             for at in asking:
+                self._states.looked = False
                 named = needed[at] = self._domain.needs(commands[at], self._states)
-                unknown = [name for name in named if name not in self._states]
+                unknown = [name for name in named if name not in self._loaded]
                 if unknown:
                     missing.update(unknown)
-                    again.append(at)
+                    if self._states.looked:
+                        again.append(at)
             if missing:
                 loaded = await self._streams.load_many(missing, self._domain.evolve, self._domain.initial)
                 self._loaded.update(loaded)
-                self._states.update((name, stream.state) for name, stream in loaded.items())
+                self._states.load((name, stream.state) for name, stream in loaded.items())
             asking = again
         return needed
 
@@ -168,7 +170,7 @@ class Batch(Generic[C, S]):
                 if needed is None or self._changed(needed[at]):
                     await self.load([command])
                 if metas is None:
-                    decided, answer = self.take(command), None
+                    decided, answer = self.take(command, None), None
                 else:
                     decided = self.take(command, at, metas[at].if_match)
                     answer = self._answer(command, decided)
@@ -179,27 +181,33 @@ class Batch(Generic[C, S]):
                 outcomes.append(Outcome(0, refusal))
         return outcomes
 
-    def take(self, command: C, at: int = 0, if_match: int | None = None) -> Facts:
-        """Decide one command and fold the facts, which are answered. `at` counts the commands, from 0.
+    def take(self, command: C, at: int | None = 0, if_match: int | None = None) -> Facts:
+        """Decide one command and keep the facts, which are answered.
 
+        Shapes   `at` counts the commands, from 0; None where it need not be known which of them a fact follows from.
         Errors   Unknown (what it leads to, or would make, is there and hidden from the caller); VersionMismatch; what
                  the domain refuses; Forbidden (a fact of a branch the caller has no part in).
         Holds    a command that is refused has left no trace here.
         """
-        self._check_hidden(self._led_to(command))
+        if self._streams.hidden:
+            self._check_hidden(self._led_to(command))
         if if_match is not None:
             self._check_version(self._domain.subject(command), if_match)
         decided = self._domain.decide(command, self._states)
-        self._check_hidden(stream for stream, facts in decided.items() if facts)
-        for facts in decided.values():
-            for fact in facts:
-                if fact.branch not in self._streams.branches:
-                    raise Forbidden("not in your branches", branch=fact.branch)
+        if self._streams.hidden:
+            self._check_hidden(stream for stream, facts in decided.items() if facts)
+        if not self._streams.branches.every:
+            self._check_branches(decided)
         for stream, facts in decided.items():
-            for fact in facts:
-                self._states[stream] = self._domain.evolve(self._states[stream], fact)
-            self._facts.setdefault(stream, []).extend(facts)
-            self._commands.setdefault(stream, []).extend([at] * len(facts))
+            if not facts:
+                continue
+            self._states.follow(stream, facts)
+            if (earlier := self._facts.get(stream)) is None:
+                self._facts[stream] = list(facts)
+            else:
+                earlier.extend(facts)
+            if at is not None:
+                self._commands.setdefault(stream, []).extend([at] * len(facts))
         return decided
 
     def changes(self) -> list[Change]:
@@ -224,13 +232,17 @@ class Batch(Generic[C, S]):
         return not self._facts.keys().isdisjoint(names)
 
     def _led_to(self, command: C) -> Collection[str]:
-        """The streams that a command does not name itself, but what is on record does. None where nothing is hidden.
+        """The streams that a command does not name itself, but what is on record does.
 
         The rules take a hidden stream for one that does not exist, and may rely on it that these do.
         """
-        if not self._streams.hidden:
-            return ()
         return set(self._domain.needs(command, self._states)).difference(self._domain.needs(command, {}))
+
+    def _check_branches(self, decided: Facts) -> None:
+        for facts in decided.values():
+            for fact in facts:
+                if fact.branch not in self._streams.branches:
+                    raise Forbidden("not in your branches", branch=fact.branch)
 
     def _check_hidden(self, streams: Iterable[str]) -> None:
         if not self._streams.hidden.isdisjoint(streams):

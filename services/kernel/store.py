@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import asyncpg
 import msgspec
@@ -61,8 +61,7 @@ S = TypeVar("S")
 Evolve = Callable[[S, Fact], S]
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded(Generic[S]):
+class Loaded(NamedTuple, Generic[S]):
     """A stream's state and version; version 0 is a stream that does not exist yet."""
 
     state: S
