@@ -56,7 +56,7 @@ class BulkKind(Generic[R, C]):
     row: type[R]
     command_of: Callable[[R, str], C]
     domain: Domain[C, Any]
-    batch_max: int = 500
+    batch_max: int = 1_000
     row_bytes_max: int = ROW_BYTES_MAX
 
 
