@@ -37,7 +37,8 @@ _BRANDS: Final = re.compile(
 
 def holds_card_number(text: str) -> bool:
     """Whether digits in `text`, together or in groups of any size, make a card number."""
-    return next(_card_numbers(text), None) is not None
+    # Nearly every reference of a receipt is too short, and every one is asked about.
+    return len(text) >= _DIGITS_MIN and next(_card_numbers(text), None) is not None
 
 
 def scrub(text: str) -> str:
@@ -60,7 +61,7 @@ def _without_card_numbers(text: str) -> str:
 def _card_numbers(text: str) -> Iterator[tuple[int, int]]:
     """Where card numbers stand, from first to last, never overlapping."""
     for run in _RUN.finditer(text):
-        if run.end() - run.start() < _DIGITS_MIN:  # As nearly every reference of a receipt.
+        if run.end() - run.start() < _DIGITS_MIN:
             continue
         places = [at for at in range(run.start(), run.end()) if text[at].isdecimal()]
         digits = "".join(str(int(text[at])) for at in places)

@@ -29,6 +29,8 @@ BranchText = Annotated[
 # Decimal() also takes exponents, underscores and other scripts' digits; the rim does not.
 _PLAIN: Final = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,4})?", re.ASCII)
 
+_WHOLE_MAX: Final = 16
+_POWERS: Final = [10**digits for digits in range(5)]  # No currency has more digits.
 _CURRENCY: Final = re.compile("[A-Z]{3}")
 
 
@@ -44,15 +46,26 @@ def money(amount: str, currency: str, field: str = "amount") -> Money:
 
     Whether it may be zero or negative is for the domain to say.
     """
+    digits = _digits_of(currency)
+    if digits is not None:
+        # Nearly all, read at once. Rows leave out what is nothing, or write it as `0`.
+        if amount == "0":
+            return _nothing(currency)
+        whole, point, rest = amount.partition(".")
+        missing = digits - len(rest)
+        if (
+            missing >= 0
+            and len(whole) <= _WHOLE_MAX
+            and amount.isascii()
+            and whole.isdigit()
+            and (rest.isdigit() or not point)
+            and (minor := int(whole + rest) * _POWERS[missing]) <= MINOR_MAX
+        ):
+            return Money(minor, currency)
     if not _PLAIN.fullmatch(amount):
         raise AmountInvalid("write it as a plain decimal, such as 1204.50", field=field)
-    digits = _digits_of(currency)
     if digits is None:
         raise AmountInvalid("the currency is a code of three capital letters, such as USD", field="currency")
-    whole, _, rest = amount.partition(".")
-    missing = digits - len(rest)
-    if missing >= 0 and abs(minor := int(whole + rest) * 10**missing) <= MINOR_MAX:  # Nearly all, read at once.
-        return Money(minor, currency)
     try:
         return Money.parse(amount, currency)
     except NotMoney as error:
@@ -63,6 +76,11 @@ def money(amount: str, currency: str, field: str = "amount") -> Money:
 def _digits_of(currency: str) -> int | None:
     """Digits after the point; None where it is no currency."""
     return digits_of(currency) if _CURRENCY.fullmatch(currency) else None
+
+
+@lru_cache(maxsize=256)
+def _nothing(currency: str) -> Money:
+    return Money.zero(currency)
 
 
 def amount_text(value: Money) -> str:

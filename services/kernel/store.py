@@ -118,7 +118,7 @@ class Streams:
         """
         wanted = sorted(set(names))
         states: dict[str, Loaded[S]] = dict.fromkeys(wanted, Loaded(initial, 0))
-        rows = await self.conn.fetch(_LOAD, wanted)
+        rows = await self.conn.fetch(_LOAD, "\n".join(wanted))  # One text: see Columns.
         versions: dict[str, int] = {}
         folded: dict[str, S] = {}
         seen: dict[str, int] = {}
@@ -300,7 +300,7 @@ _CONFLICTS: Final = {"OI001", "OI002", "23505", "40001"}
 _LOAD: Final = """
 SELECT s.stream, s.version, e.type, e.data
 FROM streams s LEFT JOIN events e ON e.stream = s.stream
-WHERE s.stream = ANY ($1::text[])
+WHERE s.stream = ANY (string_to_array($1, E'\\n'))
 ORDER BY s.stream, e.stream_version
 """
 _APPEND: Final = "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
