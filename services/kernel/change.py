@@ -66,14 +66,14 @@ class Columns(NamedTuple):
         of_commands = [at for change in changes for at in change.commands or repeat(0, len(change.facts))]
         assert len(of_commands) == len(facts), "each fact follows from a command"
         return cls(
-            names=_lines([change.stream for change in changes]),
+            names=lines([change.stream for change in changes]),
             expected=_numbers([change.expected for change in changes]),
             reached=_numbers([change.reached for change in changes]),
             stream=_numbers([at for at, change in enumerate(changes, start=1) for _ in change.facts]),
             version=_numbers([v for c in changes for v in range(c.expected + 1, c.reached + 1)]),
             command=_numbers([at + 1 for at in of_commands]) if commands > 1 else "1\n" * (len(facts) - 1) + "1",
             type="\n".join([codec.wire_of(fact) for fact in facts]),
-            branch=_lines([fact.branch for fact in facts]),
+            branch=lines([fact.branch for fact in facts]),
             effective_on="\n".join([fact.effective_on.isoformat() for fact in facts]),
             data=_data(facts),
             last=_last(of_commands, commands),
@@ -84,7 +84,8 @@ def _numbers(column: Iterable[int]) -> str:
     return "\n".join(map(str, column))
 
 
-def _lines(column: Sequence[str]) -> str:
+def lines(column: Sequence[str]) -> str:
+    """The values in a text, one a line. Errors: ValueUnstorable where one of them has a line break."""
     text = "\n".join(column)
     if column and text.count("\n") != len(column) - 1:
         raise ValueUnstorable("a name has one line")

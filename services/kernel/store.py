@@ -19,7 +19,7 @@ import msgspec
 from events import codec
 from events.envelope import Fact
 from services.kernel import tracing
-from services.kernel.change import Change, Columns, FactTooLarge
+from services.kernel.change import Change, Columns, FactTooLarge, lines
 from services.kernel.errors import (
     Busy,
     Forbidden,
@@ -114,11 +114,11 @@ class Streams:
         """Fold many streams in one query. A stream that does not exist is `initial` at version 0.
 
         So is one that the caller may not see: the rules then refuse it in the same words, and he cannot tell the two.
-        Errors   Unknown where the caller may see a part of a stream only.
+        Errors   Unknown where the caller may see a part of a stream only; ValueUnstorable for a name with a line break.
         """
         wanted = sorted(set(names))
         states: dict[str, Loaded[S]] = dict.fromkeys(wanted, Loaded(initial, 0))
-        rows = await self.conn.fetch(_LOAD, "\n".join(wanted))  # One text: see Columns.
+        rows = await self.conn.fetch(_LOAD, lines(wanted))
         versions: dict[str, int] = {}
         folded: dict[str, S] = {}
         seen: dict[str, int] = {}
@@ -148,7 +148,8 @@ class Streams:
         """Append the facts that follow from some commands, and remember the answer to each, all or nothing.
 
         Shapes   a meta for each command, and what it is answered or None; answers the position of each one's last fact.
-        Errors   Unknown (what would be new is there, hidden from the caller), FactTooLarge, VersionConflict (again).
+        Errors   Unknown (what would be new is there, hidden from the caller), FactTooLarge, ValueUnstorable (a branch
+                 with a line break), VersionConflict (again).
         """
         changes = sorted((c for c in changes if c.facts), key=lambda c: c.stream)
         if not self.hidden.isdisjoint(c.stream for c in changes):

@@ -295,6 +295,12 @@ class TestTrouble:
         assert (lines[-1]["line"], lines[-1]["row"], lines[-1]["code"]) == ("failed", 11, "internal")
         assert await count(url) == 10
 
+    async def test_a_branch_of_two_lines_costs_its_row_only(self, client: httpx.AsyncClient) -> None:
+        content = b'tally,mark,branch\na,one,\nb,two,"B010\n"\nc,three,B010\n'
+        lines = await send(client, content)
+        assert [(line["row"], line["code"]) for line in of(lines, "rejected")] == [(2, "value_unstorable")]
+        assert lines[-1] == {"line": "summary", **figures(landed=2, rejected=1)}
+
     async def test_a_value_no_table_holds_costs_its_row_only(
         self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:

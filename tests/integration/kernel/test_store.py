@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import RFC_4122, uuid4
 
 import asyncpg
 import msgspec
@@ -289,6 +289,17 @@ class TestBatches:
             await carry_out_in(conn, store, META, TALLIES, [Mark("a", "x"), Mark("b", "y")], causes)
         rows = await store.pool.fetch("SELECT correlation_id, causation_id, traceparent FROM events ORDER BY position")
         assert [Cause(*row) for row in rows] == causes
+
+    async def test_ids_of_facts_are_time_ordered_and_go_up_with_them(self, store: Store) -> None:
+        for batch in range(3):
+            await carry_out_many(store, META, TALLIES, [Mark(f"{batch}-{n}", "x", also="all") for n in range(20)])
+        ids = [row[0] for row in await store.pool.fetch("SELECT event_id FROM events ORDER BY position")]
+        assert ids == sorted(set(ids))
+        assert {(id_.version, id_.variant) for id_ in ids} == {(7, RFC_4122)}
+
+    async def test_a_name_of_two_lines_is_refused_by_itself(self, store: Store) -> None:
+        outcomes = await carry_out_many(store, META, TALLIES, [Mark("a", "x"), Mark("b\nc", "x"), Mark("c", "x")])
+        assert [o.refused.code if o.refused else o.facts for o in outcomes] == [1, "value_unstorable", 1]
 
     async def test_no_commands_are_no_facts(self, store: Store) -> None:
         assert await carry_out_many(store, META, TALLIES, []) == []
