@@ -152,7 +152,9 @@ class CsvRows:
             if self._header is not None and line is not None and '"' not in line:
                 # Nearly every line of nearly every file, in a third of the time that a csv.reader of its own takes.
                 self._lines.popleft()
-                yield from self._read([line], line.split(","))
+                row = self._row(line, line.split(","))
+                if row is not None:
+                    yield row
                 continue
             found = self._next(final=final)
             if found is None:
@@ -187,25 +189,26 @@ class CsvRows:
             if not taken:
                 self._lines.popleft()  # The one that was too long by itself.
             return [self._malformed(str(error) or "a quote is not closed, or the row is too long")]
-        return self._read(taken, cells)
-
-    def _read(self, lines: Sequence[str], cells: Sequence[str]) -> Sequence[Row | Rejected]:
-        """What the cells come to, which were read from `lines`."""
-        for line in lines:
-            if "\x00" in line or not (line.isascii() or _SURROGATE.search(line) is None):
-                return [self._malformed("not UTF-8 text; save the file as CSV UTF-8")]
-        if self._header is None:
+        text = "".join(taken)
+        if self._header is None and _is_text(text):
             return self._read_header([cell.strip() for cell in cells])
+        row = self._row(text, cells)
+        return [] if row is None else [row]
+
+    def _row(self, text: str, cells: Sequence[str]) -> Row | Rejected | None:
+        """What the cells come to, which were read from `text`. None: nothing is in them."""
+        if not _is_text(text):
+            return self._malformed("not UTF-8 text; save the file as CSV UTF-8")
+        assert self._header is not None, "the header is read first"
         self._number += 1
-        if not any(cells):
-            return []
+        gaps = "" in cells
+        if gaps and not any(cells):
+            return None
         if len(cells) != len(self._header):
             message = f"{len(cells)} cells where the header has {len(self._header)}"
-            return [Rejected(row=self._number, code="row_malformed", message=message)]
-        values: dict[str, object] = dict(zip(self._header, cells, strict=True))
-        if "" in cells:
-            values = {name: cell for name, cell in values.items() if cell}
-        return [Row(self._number, values)]
+            return Rejected(row=self._number, code="row_malformed", message=message)
+        named = zip(self._header, cells, strict=True)
+        return Row(self._number, {name: cell for name, cell in named if cell} if gaps else dict(named))
 
     def _record(self, taken: list[str], *, final: bool) -> Iterator[str]:
         """Lines for one record, moved to `taken` as they are asked for."""
@@ -245,6 +248,10 @@ class CsvRows:
             return self._refuse("header_malformed", message)
         self._number += 1
         return Rejected(row=self._number, code="row_malformed", message=message)
+
+
+def _is_text(text: str) -> bool:
+    return "\x00" not in text and (text.isascii() or _SURROGATE.search(text) is None)
 
 
 def typed(row: Row, kind: type[R]) -> R | Rejected:
