@@ -139,9 +139,9 @@ def issue_invoice(row: InvoiceRow, _actor: str) -> IssueInvoice:
         issued_on=row.issued_on,
         due_on=row.due_on,
         terms=row.terms,
-        total=_money(row.total, row, "total"),
-        tax=_money(row.tax, row, "tax"),
-        retainage=_money(row.retainage, row, "retainage"),
+        total=money(row.total, row.currency, "total"),
+        tax=money(row.tax, row.currency, "tax"),
+        retainage=money(row.retainage, row.currency, "retainage"),
     )
 
 
@@ -150,7 +150,7 @@ def credit_invoice(row: CreditNoteRow, _actor: str) -> CreditInvoice:
         credit_note_id=row.credit_note_id,
         invoice_id=row.invoice_id,
         number=row.number,
-        amount=_money(row.amount, row, "amount"),
+        amount=money(row.amount, row.currency, "amount"),
         reason=row.reason,
         on=row.issued_on,
         now=now(),
@@ -162,15 +162,11 @@ def release_retainage(row: RetainageReleaseRow, _actor: str) -> ReleaseRetainage
         release_id=row.release_id,
         invoice_id=row.invoice_id,
         number=row.number,
-        amount=_money(row.amount, row, "amount"),
+        amount=money(row.amount, row.currency, "amount"),
         due_on=row.due_on,
         on=row.released_on,
         now=now(),
     )
-
-
-def _money(text: str, row: InvoiceRow | CreditNoteRow | RetainageReleaseRow, field: str) -> Money:
-    return money(text, row.currency, field)
 
 
 KINDS: Final[list[BulkKind[Any, Any]]] = [

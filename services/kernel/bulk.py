@@ -168,7 +168,8 @@ class Import(Generic[R, C]):
         if isinstance(value, Rejected):
             return value
         try:
-            self._check_branch(value)
+            if not self._meta.branches.every:
+                self._check_branch(value)
             return self._kind.command_of(value, self._meta.actor)
         except Refused as refusal:
             return _rejected(row.number, refusal)
