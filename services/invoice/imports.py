@@ -10,7 +10,7 @@ import msgspec
 
 from events.envelope import Branch
 from events.invoice import CreditReason, Profile
-from events.money import Currency, Money
+from events.money import Currency
 from services.invoice.domain.account import OpenAccount
 from services.invoice.domain.branch import RegisterBranch
 from services.invoice.domain.credit_note import CreditInvoice
