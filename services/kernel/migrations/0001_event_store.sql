@@ -93,6 +93,8 @@ GRANT EXECUTE ON FUNCTION last_recorded_at() TO openitem_app;
 --         c_key and what belongs to it are null where no answer is to be stored; c_answer lacks the position and a brace
 --   answers   of each command the position of its last fact, null where there is none; the stored answer has it, too
 -- A fact is never recorded before earlier ones of its streams, nor before the newest that can be seen: clocks step back.
+-- Plans  generic: one made for a call would hold the arrays flat, and walk them for each element. Lookups by key only: a
+--         plan that is kept was made when the tables were small, and one that reads all of `events` must not be it.
 -- Errors  OI001 a stream has another version than expected. OI002 the key of a command is already answered.
 --         unique_violation a stream that must not be there is.
 -- Locks   the stream rows that exist, in name order, so that two decisions over the same streams cannot deadlock.
@@ -101,7 +103,9 @@ CREATE FUNCTION append(
     e_stream text, e_version text, e_command text, e_type text, e_branch text, e_effective text, e_data text,
     c_actor text[], c_correlation text[], c_causation text[], c_traceparent text[],
     c_last int[], c_key text[], c_request bytea[], c_answer text[]
-) RETURNS bigint[] LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+) RETURNS bigint[] LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
 DECLARE
     names     CONSTANT text[] := string_to_array(s_name, E'\n');
     expected  CONSTANT int[]  := string_to_array(s_expected, E'\n')::int[];
