@@ -4,30 +4,39 @@
 
 -- Where a branch's aging as of a day starts: the nearest day whose beginning we have the balances of. 'infinity' is now
 -- (everything recorded, whatever its date), '-infinity' is before the first movement, `first_on`. For today only now is
--- looked at. A branch that began later is left out.
+-- looked at. A branch that began later is left out. Snapshots are looked for as near as they are taken, and elsewhere
+-- only where they are not built: without a far end, each look would read on in the index for as long as there is history.
 CREATE FUNCTION aging_base(p_grain text, p_as_of date, p_branches text[])
 RETURNS TABLE (branch text, first_on date, base date) LANGUAGE sql STABLE AS $$
     SELECT b.branch, b.first_on, (
         SELECT c.base FROM (VALUES
             ('infinity'::date, greatest(current_date - p_as_of, 0)),
             ('-infinity', p_as_of - b.first_on),
-            (earlier.taken_on, p_as_of + 1 - earlier.taken_on),
-            (later.taken_on, later.taken_on - p_as_of - 1)
+            (s.earlier, p_as_of + 1 - s.earlier),
+            (s.later, s.later - p_as_of - 1)
         ) AS c(base, distance)
         WHERE c.distance IS NOT NULL ORDER BY c.distance, c.base DESC LIMIT 1)
     FROM branch b
+    CROSS JOIN (SELECT CASE p_grain WHEN 'item' THEN 184 ELSE 7 END) AS t(days)
     LEFT JOIN LATERAL (
-        SELECT s.taken_on FROM snapshot s
-        WHERE p_as_of < current_date AND s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
-          AND s.taken_on <= p_as_of + 1
-        ORDER BY s.taken_on DESC LIMIT 1
-    ) earlier ON true
-    LEFT JOIN LATERAL (
-        SELECT s.taken_on FROM snapshot s
-        WHERE p_as_of < current_date AND s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
-          AND s.taken_on > p_as_of + 1
-        ORDER BY s.taken_on LIMIT 1
-    ) later ON true
+        SELECT coalesce(
+            (SELECT s.taken_on FROM snapshot s
+             WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
+               AND s.taken_on <= p_as_of + 1 AND s.taken_on > p_as_of + 1 - t.days
+             ORDER BY s.taken_on DESC LIMIT 1),
+            (SELECT s.taken_on FROM snapshot s
+             WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready' AND s.taken_on <= p_as_of + 1
+             ORDER BY s.taken_on DESC LIMIT 1)
+        ) AS earlier, coalesce(
+            (SELECT s.taken_on FROM snapshot s
+             WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
+               AND s.taken_on > p_as_of + 1 AND s.taken_on <= p_as_of + 1 + t.days
+             ORDER BY s.taken_on LIMIT 1),
+            (SELECT s.taken_on FROM snapshot s
+             WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready' AND s.taken_on > p_as_of + 1
+             ORDER BY s.taken_on LIMIT 1)
+        ) AS later
+    ) s ON p_as_of < current_date
     WHERE b.first_on <= p_as_of AND (p_branches IS NULL OR b.branch = ANY (p_branches))
 $$;
 
