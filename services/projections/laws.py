@@ -62,7 +62,10 @@ WITH balance AS (
     SELECT branch, currency, kind, sum(amount_minor) AS minor FROM branch_balance
     WHERE anchor = 'due' AND amount_minor <> 0 GROUP BY 1, 2, 3
 ), items AS (
-    SELECT branch, currency, sum(open_minor) AS minor FROM open_item WHERE open_minor <> 0 GROUP BY 1, 2
+    SELECT branch, currency, sum(open_minor) AS minor FROM open_item
+    WHERE open_minor <> 0 AND kind IS DISTINCT FROM 'receipt' GROUP BY 1, 2
+    UNION ALL
+    SELECT branch, currency, sum(open_minor) FROM open_item WHERE open_minor <> 0 AND kind = 'receipt' GROUP BY 1, 2
     UNION ALL
     SELECT branch, currency, sum(retainage_minor) FROM open_item WHERE retainage_minor <> 0 GROUP BY 1, 2
 ), sides (law, branch, currency, l, r) AS (

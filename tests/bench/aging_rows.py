@@ -20,7 +20,13 @@ from services.projections.writer import EIGHT, EIGHT_SUMS
 
 # What the questions read that are asked here. The other indexes and the keys cost as much time and disk again, and
 # change none of the plans.
-_READ: Final = ("movement_by_day", "open_item_open", "open_item_withheld")
+_READ: Final = (
+    "movement_by_day",
+    "open_item_open",
+    "open_item_unapplied",
+    "open_item_withheld",
+    "open_item_of_account",
+)
 _FACTS: Final = ("open_item", "movement")
 _AT_ONCE: Final = 1_000  # Days of snapshots that one call builds: all there are.
 

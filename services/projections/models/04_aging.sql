@@ -4,39 +4,35 @@
 
 -- Where a branch's aging as of a day starts: the nearest day whose beginning we have the balances of. 'infinity' is now
 -- (everything recorded, whatever its date), '-infinity' is before the first movement, `first_on`. For today only now is
--- looked at. A branch that began later is left out. Snapshots are looked for as near as they are taken, and elsewhere
--- only where they are not built: without a far end, each look would read on in the index for as long as there is history.
+-- looked at. A branch that began later is left out. Snapshots are looked for as near as they are taken, and farther only
+-- where those are not built: without a far end, each look reads on in the index for as long as there is history.
 CREATE FUNCTION aging_base(p_grain text, p_as_of date, p_branches text[])
 RETURNS TABLE (branch text, first_on date, base date) LANGUAGE sql STABLE AS $$
-    SELECT b.branch, b.first_on, (
-        SELECT c.base FROM (VALUES
-            ('infinity'::date, greatest(current_date - p_as_of, 0)),
-            ('-infinity', p_as_of - b.first_on),
-            (s.earlier, p_as_of + 1 - s.earlier),
-            (s.later, s.later - p_as_of - 1)
-        ) AS c(base, distance)
-        WHERE c.distance IS NOT NULL ORDER BY c.distance, c.base DESC LIMIT 1)
-    FROM branch b
-    CROSS JOIN (SELECT CASE p_grain WHEN 'item' THEN 184 ELSE 7 END) AS t(days)
-    LEFT JOIN LATERAL (
-        SELECT coalesce(
-            (SELECT s.taken_on FROM snapshot s
-             WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
-               AND s.taken_on <= p_as_of + 1 AND s.taken_on > p_as_of + 1 - t.days
-             ORDER BY s.taken_on DESC LIMIT 1),
-            (SELECT s.taken_on FROM snapshot s
-             WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready' AND s.taken_on <= p_as_of + 1
-             ORDER BY s.taken_on DESC LIMIT 1)
-        ) AS earlier, coalesce(
-            (SELECT s.taken_on FROM snapshot s
-             WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
-               AND s.taken_on > p_as_of + 1 AND s.taken_on <= p_as_of + 1 + t.days
-             ORDER BY s.taken_on LIMIT 1),
-            (SELECT s.taken_on FROM snapshot s
-             WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready' AND s.taken_on > p_as_of + 1
-             ORDER BY s.taken_on LIMIT 1)
-        ) AS later
-    ) s ON p_as_of < current_date
+    SELECT b.branch, b.first_on, CASE WHEN p_as_of >= current_date THEN 'infinity' ELSE (
+        SELECT c.base FROM (
+            SELECT 'infinity'::date AS base, current_date - p_as_of AS distance
+            UNION ALL
+            SELECT '-infinity', p_as_of - b.first_on
+            UNION ALL
+            SELECT n.taken_on, abs(n.taken_on - p_as_of - 1) FROM (VALUES (coalesce(
+                (SELECT s.taken_on FROM snapshot s
+                 WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
+                   AND s.taken_on <= p_as_of + 1 AND s.taken_on > p_as_of + 1 - t.days
+                 ORDER BY s.taken_on DESC LIMIT 1),
+                (SELECT s.taken_on FROM snapshot s
+                 WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready' AND s.taken_on <= p_as_of + 1
+                 ORDER BY s.taken_on DESC LIMIT 1)
+            )), (coalesce(
+                (SELECT s.taken_on FROM snapshot s
+                 WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready'
+                   AND s.taken_on > p_as_of + 1 AND s.taken_on <= p_as_of + 1 + t.days
+                 ORDER BY s.taken_on LIMIT 1),
+                (SELECT s.taken_on FROM snapshot s
+                 WHERE s.branch = b.branch AND s.grain = p_grain AND s.state = 'ready' AND s.taken_on > p_as_of + 1
+                 ORDER BY s.taken_on LIMIT 1)
+            ))) AS n(taken_on) WHERE n.taken_on IS NOT NULL
+        ) c ORDER BY c.distance, c.base DESC LIMIT 1) END
+    FROM branch b CROSS JOIN (SELECT CASE p_grain WHEN 'item' THEN 184 ELSE 7 END) AS t(days)
     WHERE b.first_on <= p_as_of AND (p_branches IS NULL OR b.branch = ANY (p_branches))
 $$;
 
@@ -76,8 +72,11 @@ RETURNS TABLE (arm text) LANGUAGE sql STABLE AS $$
          format('%sx.anchor = %L AND y.minor <> 0%s', d.taken, p_anchor,
                 CASE WHEN p_ends IS NOT NULL THEN format(' AND x.begins_on = ANY (%L::date[])', d.split) END)),
         (p_grain = 'item' AND p_base = 'infinity',
-         'open_item x', 'x.item_id', 'CASE x.kind WHEN ''receipt'' THEN ''unapplied'' ELSE ''open'' END', d.ages,
-         'x.open_minor', 'x.open_minor <> 0'),
+         'open_item x', 'x.item_id', '''open''', d.ages, 'x.open_minor',
+         'x.open_minor <> 0 AND x.kind IS DISTINCT FROM ''receipt'''),
+        (p_grain = 'item' AND p_base = 'infinity',
+         'open_item x', 'x.item_id', '''unapplied''', d.ages, 'x.open_minor',
+         'x.open_minor <> 0 AND x.kind = ''receipt'''),
         (p_grain = 'item' AND p_base = 'infinity',
          'open_item x', 'x.item_id', '''retainage''', d.ages, 'x.retainage_minor', 'x.retainage_minor <> 0'),
         (p_grain = 'item' AND isfinite(p_base),
@@ -147,25 +146,29 @@ $$;
 --   p_by          branch, account, job, item, total: which of the first four columns are filled
 --   p_anchor      due, invoice: the date that ages; days past due = as_of - that date
 --   other filters null means all
+--   p_condition   on a line, of its columns in aging_arms
 -- Errors  22023 an anchor or dimension there is not.
 CREATE FUNCTION aging_asked(
     p_columns text, p_by text, p_as_of date, p_known_at timestamptz, p_anchor text, p_bounds int[],
-    p_branches text[], p_accounts uuid[], p_currencies text[], p_collectors text[]
+    p_branches text[], p_accounts uuid[], p_currencies text[], p_collectors text[], p_condition text DEFAULT 'true'
 ) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     grain    text   := CASE WHEN p_by IN ('branch', 'total') AND p_accounts IS NULL AND p_collectors IS NULL
                             THEN 'branch' ELSE 'item' END;
     branches text[] := p_branches;
-    filters  text   := 'true';
+    filters  text   := p_condition;
 BEGIN
     IF p_anchor NOT IN ('due', 'invoice') OR p_by NOT IN ('branch', 'account', 'job', 'item', 'total') THEN
         RAISE EXCEPTION 'there is no aging of % by %', p_anchor, p_by USING ERRCODE = '22023';
     END IF;
-    -- An account's money stands in the branches of its items: reading those alone spares an index by account.
     IF p_accounts IS NOT NULL THEN
+        filters := filters || format(' AND account_id = ANY (%L::uuid[])', p_accounts);
+    END IF;
+    -- What is open now has an index by account, the past has none. But an account's money stands in the branches of its
+    -- items: of the past, those alone are read.
+    IF p_accounts IS NOT NULL AND (p_as_of < current_date - 1 OR p_known_at IS NOT NULL) THEN
         SELECT coalesce(array_agg(DISTINCT o.branch), '{}') INTO branches FROM open_item o
         WHERE o.account_id = ANY (p_accounts) AND (p_branches IS NULL OR o.branch = ANY (p_branches));
-        filters := filters || format(' AND account_id = ANY (%L::uuid[])', p_accounts);
     END IF;
     IF p_currencies IS NOT NULL THEN
         filters := filters || format(' AND currency = ANY (%L::text[])', p_currencies);
@@ -236,4 +239,25 @@ BEGIN
         ' WHERE retainage <> 0 OR unapplied <> 0 OR %8$s',
         aging_dimensions(p_by, p_answer => true), aging_dimensions(p_by), names, replace(names, ', ', ' + '),
         CASE WHEN NOT p_in_bucket THEN '+ unapplied' END, sums, lines, replace(names, ', ', ' <> 0 OR ') || ' <> 0');
+END $$;
+
+-- What the rows of aging_report are ordered by, of those that come first: where it is more than zero. A sum a row costs a
+-- third of what a report's row does, and lines that it does not count are not even grouped.
+--   p_rank        total, past_due: as aging_report has them
+CREATE FUNCTION aging_ranked(
+    p_rank text, p_by text, p_as_of date, p_known_at timestamptz, p_anchor text, p_bounds int[], p_branches text[],
+    p_accounts uuid[], p_currencies text[], p_collectors text[], p_in_bucket boolean
+) RETURNS TABLE (branch text, account_id uuid, job_id uuid, item_id uuid, currency text, amount_minor bigint)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    late  text := format('anchored_on <= %L::date AND kind %s', p_as_of - p_bounds[1],
+                         CASE WHEN p_in_bucket THEN '<> ''retainage''' ELSE '= ''open''' END);
+    lines text := aging_asked('amount_minor', p_by, p_as_of, p_known_at, p_anchor, p_bounds, p_branches, p_accounts,
+                              p_currencies, p_collectors, CASE p_rank WHEN 'past_due' THEN late ELSE 'true' END);
+BEGIN
+    IF lines IS NOT NULL THEN
+        RETURN QUERY EXECUTE format(
+            'SELECT %s, minor_sum(amount_minor) FROM (%s) l GROUP BY %s HAVING minor_sum(amount_minor) > 0',
+            aging_dimensions(p_by, p_answer => true), lines, aging_dimensions(p_by));
+    END IF;
 END $$;

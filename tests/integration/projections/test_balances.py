@@ -1,6 +1,7 @@
 """Balances of eight days a row: a bucket may end on any of them, and a report says what its lines add up to."""
 
 from datetime import date, timedelta
+from itertools import product
 from random import Random
 
 import asyncpg
@@ -14,6 +15,7 @@ from tests.support.histories import FIRST, history
 from tests.support.read_models import absorb, aging, reader
 
 _REPORT = "SELECT * FROM aging_report($1, $2, $3, $4, $5, NULL, NULL, NULL, NULL, $6)"
+_RANKED = "SELECT * FROM aging_ranked($1, $2, $3, $4, $5, $6, NULL, NULL, NULL, NULL, $7)"
 
 
 async def test_a_bucket_may_end_on_any_day_of_eight(make_database: MakeDatabase) -> None:
@@ -74,6 +76,20 @@ async def test_a_report_says_what_its_lines_add_up_to(make_database: MakeDatabas
                     "SELECT * FROM aging_by($1, $2, $3, $4, $5)", by, as_of, known_at, anchor, bounds
                 )
                 assert {key(row): list(row.values())[5:] for row in rows} == expected(lines, len(bounds), in_bucket)
+
+
+@pytest.mark.parametrize("by", ["account", "job", "item"])
+async def test_ranks_are_what_a_report_has_above_zero(make_database: MakeDatabase, by: str) -> None:
+    rng = Random(11)
+    async with reader(await make_database("projections")) as conn:
+        await absorb(conn, history(rng, 300).log)
+        for as_of in (FIRST + timedelta(days=rng.randrange(500)), date(2099, 1, 1)):
+            anchor, bounds = rng.choice(("due", "invoice")), rng.choice(([1, 31, 61, 91, 121], [1], [1, 8, 9, 200]))
+            for in_bucket, rank in product((False, True), ("past_due", "total")):
+                rows = await conn.fetch(_REPORT, by, as_of, None, anchor, bounds, in_bucket)
+                ranked = await conn.fetch(_RANKED, rank, by, as_of, None, anchor, bounds, in_bucket)
+                of_report = {key(row): row[f"{rank}_minor"] for row in rows if row[f"{rank}_minor"] > 0}
+                assert {key(row): row["amount_minor"] for row in ranked} == of_report != {}
 
 
 def key(row: asyncpg.Record) -> tuple[object, ...]:

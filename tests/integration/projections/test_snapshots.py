@@ -70,6 +70,25 @@ async def test_a_snapshot_is_really_read(make_database: MakeDatabase) -> None:
         assert sum((await aging(conn, "account", date(2025, 12, 31))).values()) == 8
 
 
+@pytest.mark.parametrize("days", [0, 100])
+async def test_the_nearest_snapshot_is_found_however_far_it_is(make_database: MakeDatabase, days: int) -> None:
+    url = await make_database("projections")
+    books = Books()
+    books.issue("1", "B1", "acme", 100, date(2024, 1, 10))
+    day, before, after = date(2025, 2, 28), date(2025, 2, 24), date(2025, 3, 3)
+    async with reader(url) as conn:
+        await absorb(conn, books.log)
+        await build(url)
+        # Those in between are built anew just now, as after a back-dated fact.
+        near = "taken_on > $1::date - $2::int AND taken_on < $1::date + 1 + $2::int"
+        await conn.execute(f"UPDATE snapshot SET state = 'building' WHERE {near}", day, days)
+        left = await conn.fetch("SELECT taken_on FROM snapshot WHERE grain = 'branch' AND state = 'ready'")
+        nearest = min((abs((row["taken_on"] - day).days - 1), row["taken_on"]) for row in left)[1]
+        assert (nearest in (before, after)) == (days == 0)
+        assert await conn.fetchval("SELECT base FROM aging_base('branch', $1, NULL)", day) == nearest
+        assert sum((await aging(conn, "branch", day)).values()) == 100
+
+
 async def test_a_branch_without_the_snapshot_that_others_start_from_is_told_right(make_database: MakeDatabase) -> None:
     url = await make_database("projections")
     books = Books()

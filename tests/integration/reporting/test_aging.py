@@ -223,6 +223,29 @@ class TestOrder:
             found = [minor(row[sort], row["currency"]) for row in rows]
             assert found == sorted(found, key=lambda m: -(m or 0))
 
+    @pytest.mark.parametrize(
+        ("by", "sort", "credits_"), list(product(("account", "job"), ("total", "past_due"), ("separate", "in_bucket")))
+    )
+    async def test_pages_of_the_largest_amounts_are_right_to_the_last(
+        self, books: Books, desk: Desk, by: str, sort: str, credits_: str
+    ) -> None:
+        """Those of today begin with what is above zero, and go on to what is not."""
+        day = date(2099, 12, 31)
+        rows = await desk.pages("/aging", 2, as_of=day, by=by, sort=f"-{sort}", credits=credits_)
+        want = expected(books, day, by, in_bucket=credits_ == "in_bucket")
+        assert reported(rows, by) == want
+        order = [(-amounts(row)[sort], ":".join(row[k] for k in KEYS[by] if row[k] is not None)) for row in rows]
+        assert order == sorted(order)
+        assert order[0][0] < 0 <= order[-1][0], "some above zero, some not"
+
+    async def test_a_page_of_the_largest_has_the_totals_of_all(self, books: Books, desk: Desk) -> None:
+        day = date(2099, 12, 31)
+        for currency in (["USD"], ["JPY", "KWD"], None):
+            answer = await desk.ask("/aging", as_of=day, by="account", sort="-past_due", limit=1, currency=currency)
+            assert answer["next"] is not None
+            mine = [p for p in books.known(day) if currency is None or p.currency in currency]
+            assert {(t["currency"],): amounts(t) for t in answer["totals"]} == aged(mine, day, "total")
+
 
 async def test_empty_books_have_an_empty_report(desk: Desk) -> None:
     for by in KEYS:
