@@ -40,8 +40,7 @@ _CONFLICTS_MAX: Final = 5  # Tries in place before a batch counts as failed.
 _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 2.0
 _TICK_S: Final = 1.0
-_FEW: Final = 200  # Facts in a batch: below it, more are let come before the next, for each costs a transaction.
-_GATHER_S: Final = 0.05
+_FEW: Final = 200  # Facts in a batch: below it, `gather_s` applies.
 _LOOP: Final = "the loop"
 _UNSETTLED_S: Final = 0.1  # How soon a share of the partitions, or that a tick is due, is noticed.
 _ASK_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
@@ -178,7 +177,7 @@ class Consumer(Service):
                         ahead = asyncio.create_task(member.read(self.spec.batch_max, mine))
                     await self._apply(member, place(delivery, self._spots), self._busy[number])
                     if few:
-                        await asyncio.sleep(_GATHER_S)
+                        await asyncio.sleep(self.spec.gather_s)
                 self._retrying, self._failures = False, 0
         finally:
             self._standstill.ended(name)

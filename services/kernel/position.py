@@ -41,6 +41,11 @@ class Held(msgspec.Struct):
     parked_max: int = 0
 
 
+def channel_of(consumer: str) -> str:
+    """Where a consumer notifies of what it committed, if it does: each such commit waits for the one before it."""
+    return f"openitem.{consumer}"
+
+
 async def load(
     conn: Conn, consumer: str, at: Collection[TopicPartition], ids: Mapping[str, UUID | None]
 ) -> dict[TopicPartition, Spot]:

@@ -94,10 +94,13 @@ def serve(build: Callable[[S], FastAPI], service: str, kind: type[S] | None = No
         _end(EXIT_PORT, f"{service}: {error}")
     import uvicorn  # Here, because workers read their settings by this module too, and serve nothing.
 
+    from services.kernel.http1 import BoundedHttp
+
     with closing(sock):
         config = uvicorn.Config(
             build(settings),
             loop="uvloop",
+            http=BoundedHttp,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.kernel.delivery import Delivered
 from services.kernel.meta import ALL
+from services.kernel.position import channel_of
 from services.kernel.store import Conn
 from services.projections import metrics, schema
 from services.projections.deltas import Receipt
@@ -19,11 +20,12 @@ CONSUMER: Final = "projections"
 # moment every writer knows of it. Any constant will do.
 WRITERS: Final = 5_201_731
 
-# Nobody waits for the disk: the position is in the same transaction, so what a crash forgets is read again.
+# Nobody waits for the disk: the position is in the same transaction, so what a crash forgets is read again. Whoever
+# waits for a fact to show is told with the commit.
 _BEGIN: Final = """
 SELECT set_config('openitem.branches', $1, true), set_config('search_path', $2, true),
        set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock_shared($3),
-       (SELECT hash FROM public.model_schema) AS built
+       pg_notify($4, ''), (SELECT hash FROM public.model_schema) AS built
 """
 # Read before, not left to the upsert: that would lock every branch's row in every batch, although hardly any changes.
 _BEGUN: Final = "SELECT branch, first_on FROM branch WHERE first_on IS NOT NULL"
@@ -36,7 +38,7 @@ async def handler(conn: Conn, batch: Sequence[Delivered]) -> None:
     Errors   SchemaDiffers, which stops the worker: a rebuild by a newer program swapped other tables in.
     """
     with metrics.BATCH_SECONDS.time():
-        begun = await conn.fetchrow(_BEGIN, ALL, f"{schema.LIVE}, public", WRITERS)
+        begun = await conn.fetchrow(_BEGIN, ALL, f"{schema.LIVE}, public", WRITERS, channel_of(CONSUMER))
         assert begun is not None
         schema.compare(begun["built"])
         await project(conn, batch)

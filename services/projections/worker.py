@@ -22,7 +22,9 @@ from services.projections import schema, snapshots
 from services.projections.laws import Law, laws
 from services.projections.project import CONSUMER, handler
 
-CONSUMERS: Final = [ConsumerSpec(CONSUMER, SERVICES, handler, lanes=2)]
+CONSUMERS: Final = [
+    ConsumerSpec(CONSUMER, SERVICES, handler, lanes=2, gather_s=0.05)
+]  # Somebody may wait to see his own.
 _LAWS_S: Final = 60.0
 _THOROUGH_S: Final = 3600.0
 _SNAPSHOTS_S: Final = 60.0

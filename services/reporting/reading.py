@@ -4,7 +4,6 @@ it is. A reader who names what he just recorded can wait for it to show.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,19 +13,16 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from fastapi import Depends, Header, Request
+from fastapi import Depends, FastAPI, Header, Request
 from pydantic import BaseModel, Field
 
 from services.kernel.auth import Caller, caller_of
 from services.kernel.errors import Kind, Refused
 from services.kernel.request import wait_of
+from services.reporting.arrivals import Arrivals
 
 CONSUMER: Final = "projections"
 SCHEMA: Final = "live"
-_POLL_S: Final = 0.01  # Shorter than the projection's own step, so that waiting adds little to it …
-_POLL_S_MAX: Final = (
-    0.1  # … and longer the longer it takes: a crowd that waits must not keep Postgres from what it waits for.
-)
 _AFTER: Final = re.compile(r"([a-z-]+-[A-Za-z0-9-]{1,64})@([0-9]{1,9})")
 
 
@@ -76,7 +72,7 @@ async def reading(
     """A reading for a route. Errors: AfterMalformed; NotYetVisible when the wait is over."""
     pool: asyncpg.Pool[asyncpg.Record] = request.app.state.pool
     if openitem_after:
-        await _await_visible(pool, openitem_after, wait_of(prefer))
+        await _await_visible(request.app, openitem_after, wait_of(prefer))
     async with open_reading(pool, caller, request.app.state.settings.timezone) as opened:
         yield opened
 
@@ -91,20 +87,17 @@ async def open_reading(pool: asyncpg.Pool[asyncpg.Record], caller: Caller, timez
         yield Reading(conn, caller, behind, now, now.astimezone(ZoneInfo(timezone)).date())
 
 
-async def _await_visible(pool: asyncpg.Pool[asyncpg.Record], after: str, wait_s: float) -> None:
+async def _await_visible(app: FastAPI, after: str, wait_s: float) -> None:
     wanted: dict[str, int] = {}
     for part in after.split(","):
         found = _AFTER.fullmatch(part.strip())
         if found is None:
             raise AfterMalformed("write it as a command answered it: stream@version,...", field="Openitem-After")
         wanted[found[1]] = max(int(found[2]), wanted.get(found[1], 0))
-    loop = asyncio.get_running_loop()
-    deadline, pause_s = loop.time() + wait_s, _POLL_S
-    while await pool.fetchval(_MISSING, list(wanted), list(wanted.values()), CONSUMER):
-        if loop.time() >= deadline:
-            raise NotYetVisible("it is recorded, but the reports do not show it yet", field="Openitem-After")
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, _POLL_S_MAX)
+    if not hasattr(app.state, "arrivals"):
+        app.state.arrivals = Arrivals(app.state.pool, CONSUMER)
+    if not await app.state.arrivals.show(wanted, wait_s):
+        raise NotYetVisible("it is recorded, but the reports do not show it yet", field="Openitem-After")
 
 
 # A worker looks every second. Where nobody has looked for longer, we may be behind by as much and cannot know; of a
@@ -123,8 +116,3 @@ SELECT set_config('search_path', $1, true), set_config('openitem.branches', $2, 
        CASE WHEN bool_and(b.seconds_behind IS NOT NULL) THEN max(b.seconds_behind) END AS seconds_behind
 FROM ({BEHIND.format(consumer="$3")}) b
 """  # noqa: S608 - only words of this module
-_MISSING: Final = """
-SELECT count(*) FROM unnest($1::text[], $2::int[]) AS w(stream, version)
-WHERE NOT EXISTS (SELECT FROM consumer_stream c
-                  WHERE c.consumer = $3 AND c.stream = w.stream AND c.version >= w.version)
-"""

@@ -10,6 +10,7 @@ from typing import Final
 
 import aiohttp
 import psutil
+import uvloop
 
 from deploy.demo.stack import Stack
 from deploy.embedded.keys import mint
@@ -48,7 +49,7 @@ def _run(bench: Bench) -> list[Figure]:
     with stack.running() as supervisor:
         ready_s = time.perf_counter() - began
         resident = dict(_resident(supervisor))
-        load, spent_s = asyncio.run(_loaded(stack, supervisor, bench.count(INVOICES, 1_000)))
+        load, spent_s = uvloop.run(_loaded(stack, supervisor, bench.count(INVOICES, 1_000)))
         after = dict(_resident(supervisor))
     each = len(load.acknowledged)
     bound = _BOUND.format(rate=RATE, cores=os.cpu_count())

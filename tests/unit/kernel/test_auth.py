@@ -3,12 +3,15 @@
 import base64
 import json
 import time
+from itertools import count
 from pathlib import Path
 
 import jwt
 import pytest
+import time_machine
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from services.kernel import auth
 from services.kernel.auth import (
     Caller,
     TokenAlgorithm,
@@ -156,6 +159,58 @@ async def test_a_request_without_a_token_is_told_so(issuer: Issuer, header: str 
     keys = KeySet(key_source(str(issuer.path)))
     with pytest.raises(TokenMissing):
         await Verifier(keys, issuer=ISSUER, audience=AUDIENCE, roles=ROLES).verify(header)
+
+
+class TestATokenThatWasLetInBefore:
+    """Its check is remembered; that its key and its time still hold is not."""
+
+    @pytest.fixture
+    def verifier(self, issuer: Issuer) -> Verifier:
+        keys = KeySet(key_source(str(issuer.path)), ttl_s=0, clock=map(float, count(0, 10)).__next__)  # Always late.
+        return Verifier(keys, issuer=ISSUER, audience=AUDIENCE, roles=ROLES)
+
+    async def test_is_let_in_again_as_the_same_caller(self, issuer: Issuer, verifier: Verifier) -> None:
+        token = f"Bearer {issuer.mint('ann', ['billing'], ['B010'])}"
+        assert await verifier.verify(token) == await verifier.verify(token)
+
+    async def test_is_refused_once_it_has_expired(self, issuer: Issuer, verifier: Verifier) -> None:
+        token = f"Bearer {issuer.mint()}"
+        expires = jwt.decode(token.removeprefix("Bearer "), options={"verify_signature": False})["exp"]
+        await verifier.verify(token)
+        with time_machine.travel(expires + 4.5):  # Within what two clocks may differ by.
+            await verifier.verify(token)
+        with time_machine.travel(expires + 5.5), pytest.raises(TokenExpired):
+            await verifier.verify(token)
+
+    async def test_is_refused_where_the_clock_steps_back_before_its_time(
+        self, issuer: Issuer, verifier: Verifier
+    ) -> None:
+        token = f"Bearer {issuer.mint()}"
+        await verifier.verify(token)
+        with time_machine.travel(NOW - DAY_S), pytest.raises(TokenNotYetValid):
+            await verifier.verify(token)
+
+    async def test_is_refused_once_its_key_is_withdrawn(self, issuer: Issuer, verifier: Verifier) -> None:
+        token = f"Bearer {issuer.mint()}"
+        await verifier.verify(token)
+        issuer.publish(["rsa-1"])
+        with pytest.raises(TokenKeyUnknown):
+            await verifier.verify(token)
+
+    async def test_vouches_for_no_other_that_differs_by_a_letter(self, issuer: Issuer, verifier: Verifier) -> None:
+        token = issuer.mint()
+        await verifier.verify(f"Bearer {token}")
+        head, claims, signature = token.split(".")
+        with pytest.raises(TokenSignature):
+            await verifier.verify(f"Bearer {head}.{claims}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}")
+
+    async def test_is_forgotten_before_there_are_too_many(
+        self, issuer: Issuer, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(auth, "_ADMITTED_MAX", 2)
+        for name in ("ann", "bob", "cid", "ann"):
+            assert (await verifier.verify(f"Bearer {issuer.mint(name)}")).sub == name
+        assert len(verifier._admitted) == 2
 
 
 async def test_a_weak_key_is_no_key(tmp_path: Path) -> None:
