@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-import aiohttp
+import msgspec
 
+from tests.bench.client import Client
 from tests.bench.ledger import CURRENCY, Ledger
 
 LOOKED_AT: Final = 10  # One command in so many is waited for in a report: more would measure the reports.
@@ -26,7 +27,7 @@ class Load:
 
     urls: dict[str, str]
     ledger: Ledger
-    session: aiohttp.ClientSession
+    client: Client
     acknowledged: list[float] = field(default_factory=list)
     visible: list[float] = field(default_factory=list)
     put_off: int = 0
@@ -36,8 +37,8 @@ class Load:
         """The ledger's invoices into the books, and everything that follows from them; every route once."""
         for kind in ("branches", "accounts", "invoices"):
             url, file = f"{self.urls['invoice']}/imports/{kind}", self.ledger.file(kind)
-            async with self.session.post(url, data=file, headers={"Content-Type": "text/csv"}) as answer:
-                assert '"rejected":0' in (await answer.text()).splitlines()[-1]
+            answer = await self.client.ask("POST", url, {"Content-Type": "text/csv"}, file)
+            assert b'"rejected":0' in answer.body.splitlines()[-1]
         await self._settled()
         for at in range(_FIRST):
             await self._command(at - _FIRST * 2, wait_s=_WAIT_S)
@@ -63,29 +64,29 @@ class Load:
         url, quiet = f"{self.urls['reporting']}/freshness", 0
         async with asyncio.timeout(_SETTLED_S_MAX):
             while quiet < 4:  # The workers tell once a second how far they are.
-                async with self.session.get(url) as answer:
-                    told = await answer.json()
+                told = msgspec.json.decode((await self.client.ask("GET", url)).body)
                 quiet = quiet + 1 if told["topics"] and told["freshness"]["facts_behind"] == 0 else 0
                 await asyncio.sleep(0.5)
 
     async def _command(self, at: int, wait_s: int = 0) -> None:
         service, path, body = command(self.ledger, at)
-        headers = {"Idempotency-Key": uuid4().hex, "Prefer": f"wait={wait_s}"}
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": uuid4().hex,
+            "Prefer": f"wait={wait_s}",
+        }
         began = time.perf_counter()
-        async with self.session.post(self.urls[service] + path, json=body, headers=headers) as answer:
-            text = await answer.text()
-            if answer.status == _OVERLOADED:
-                self.put_off += 1  # It said so, and recorded nothing: a client sends it again.
-                return
-            assert answer.status < 300, (path, answer.status, text)
-            position = answer.headers["Openitem-Position"]
+        answer = await self.client.ask("POST", self.urls[service] + path, headers, msgspec.json.encode(body))
+        if answer.status == _OVERLOADED:
+            self.put_off += 1  # It said so, and recorded nothing: a client sends it again.
+            return
+        assert answer.status < 300, (path, answer.status, answer.body)
         known = time.perf_counter()
         self.acknowledged.append(known - began)
         if at // 4 % LOOKED_AT == 0:  # All four services have their turn.
-            headers = {"Openitem-After": position, "Prefer": f"wait={_WAIT_S}"}
-            async with self.session.get(f"{self.urls['reporting']}/items?limit=1", headers=headers) as answer:
-                assert answer.status == 200, await answer.text()
-                await answer.read()
+            headers = {"Openitem-After": answer.headers["openitem-position"], "Prefer": f"wait={_WAIT_S}"}
+            answer = await self.client.ask("GET", f"{self.urls['reporting']}/items?limit=1", headers)
+            assert answer.status == 200, answer.body
             self.visible.append(time.perf_counter() - known)
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-import aiohttp
 import psutil
 import uvloop
 
@@ -18,6 +17,7 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.supervise import Supervisor
 from services.kernel.settings import HTTP_PORTS, WORKER_PORTS
 from tests.bench.bench import Bench, family, percentile, processor_s, resident_mib
+from tests.bench.client import Client
 from tests.bench.figure import Figure, Wanted
 from tests.bench.ledger import Ledger
 from tests.bench.load import Load
@@ -77,8 +77,8 @@ async def _loaded(stack: Stack, supervisor: Supervisor, invoices: int) -> tuple[
     """The load when it is over, and the seconds of processor that each program took for it."""
     ledger = Ledger(invoices, branches=_BRANCHES, accounts=_ACCOUNTS)
     headers = {"Authorization": f"Bearer {mint(stack.state, 'bench', ['admin', 'integration'], '*')}"}
-    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
-        load = Load(stack.urls, ledger, session)
+    async with Client(headers) as client:
+        load = Load(stack.urls, ledger, client)
         await load.prepare()
         before = dict(_processor_s(supervisor))
         await load.run(SECONDS, RATE)

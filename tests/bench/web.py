@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
-
 from deploy.embedded.ports import HOST, free_port
+from tests.bench.client import Client
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 _READY_S_MAX: Final = 60.0
@@ -23,17 +22,16 @@ Json = dict[str, Any]
 class Web:
     """One app as one caller sees it."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, client: Client) -> None:
         self.url = url
-        self._session = session
+        self._client = client
 
     async def get(self, path: str, **headers: str) -> Json:
         """Errors: AssertionError where the answer is not 200."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self._session.get(self.url + path, headers=given) as answer:
-            body = await answer.read()
-            assert answer.status == 200, (path, answer.status, body[:500])
-        return {"bytes": len(body)}
+        answer = await self._client.ask("GET", self.url + path, given)
+        assert answer.status == 200, (path, answer.status, answer.body[:500])
+        return {"bytes": len(answer.body)}
 
 
 @asynccontextmanager
@@ -52,22 +50,21 @@ async def serving(service: str, database: str, directory: Path) -> AsyncIterator
     }
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", f"services.{service}.app", env=environment)
     try:
-        async with aiohttp.ClientSession(headers=issuer.header()) as session:
-            await _until_ready(session, f"http://{HOST}:{port}")
-            yield Web(f"http://{HOST}:{port}", session)
+        async with Client(issuer.header()) as client:
+            await _until_ready(client, f"http://{HOST}:{port}")
+            yield Web(f"http://{HOST}:{port}", client)
     finally:
         process.terminate()
         await process.wait()
 
 
-async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
+async def _until_ready(client: Client, url: str) -> None:
     deadline = time.monotonic() + _READY_S_MAX
     while True:
         try:
-            async with session.get(f"{url}/health/ready") as answer:
-                if answer.status == 200:
-                    return
-        except aiohttp.ClientError:
+            if (await client.ask("GET", f"{url}/health/ready")).status == 200:
+                return
+        except OSError:
             pass
         if time.monotonic() > deadline:
             raise TimeoutError(f"{url} is not ready after {_READY_S_MAX} s")
