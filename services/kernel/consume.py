@@ -40,7 +40,6 @@ _CONFLICTS_MAX: Final = 5  # Tries in place before a batch counts as failed.
 _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 2.0
 _TICK_S: Final = 1.0
-_FEW: Final = 200  # Facts in a batch: below it, `gather_s` applies.
 _LOOP: Final = "the loop"
 _UNSETTLED_S: Final = 0.1  # How soon a share of the partitions, or that a tick is due, is noticed.
 _ASK_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
@@ -116,7 +115,7 @@ class Consumer(Service):
 
     async def _consume(self) -> None:
         """Join the group and apply what comes, until the service stops or Kafka cannot be asked."""
-        member = self._member = Membership(self._settings, self.name, self._topics, self._busy)
+        member = self._member = Membership(self._settings, self.spec, self._topics, self._busy)
         self._settled, self._tick_at, self._failures = -1, 0.0, 0
         asking: asyncio.Task[None] | None = None
         try:
@@ -172,12 +171,9 @@ class Consumer(Service):
                 delivery = await (ahead or member.read(self.spec.batch_max, mine))
                 ahead = None
                 if delivery:
-                    few = sum(map(len, delivery.values())) < _FEW
-                    if not few:  # While Postgres works on this one, the next is read.
-                        ahead = asyncio.create_task(member.read(self.spec.batch_max, mine))
+                    # While Postgres works on this one, the next is read.
+                    ahead = asyncio.create_task(member.read(self.spec.batch_max, mine))
                     await self._apply(member, place(delivery, self._spots), self._busy[number])
-                    if few:
-                        await asyncio.sleep(self.spec.gather_s)
                 self._retrying, self._failures = False, 0
         finally:
             self._standstill.ended(name)

@@ -40,8 +40,7 @@ class ConsumerSpec:
     topics: Sequence[str]
     handler: Handler
     batch_max: int = 2_000  # Facts in one transaction: more no longer pays, and holds row locks for longer.
-    # After a batch of a few facts more are let come for so long: each batch costs a transaction, however small.
-    gather_s: float = 0.2
+    gather_s: float = 0.2  # How long Kafka lets a few facts become more: each batch costs a transaction, however small.
     lanes: int = 1  # Transactions at a time, of different partitions: one is folded while Postgres works on another.
 
 

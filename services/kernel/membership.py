@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError as AioKafkaError
 from kafka.errors import KafkaError
 
 from services.kernel import topics
+from services.kernel.delivery import ConsumerSpec
 from services.kernel.position import Spot
 from services.kernel.settings import Settings
 from services.kernel.sift import Arrived, arrive
@@ -24,6 +25,7 @@ Delivery: TypeAlias = dict[TopicPartition, list[Arrived]]
 KAFKA_AWAY: Final = (KafkaError, AioKafkaError, topics.TopicMissing, OSError, TimeoutError)
 
 _POLL_MS: Final = 200  # How long a look for records waits; also how soon a stop is seen.
+_FEW_BYTES: Final = 64 * 1024  # About a hundred facts: so many are worth a batch at once.
 _SLICE: Final = 100  # Records decoded at a stretch, about a millisecond.
 _ANSWER_S_MAX: Final = 20.0
 _LEAVE_S_MAX: Final = 10.0
@@ -37,7 +39,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     `assigned` is whether it has said which are ours. One of `busy` is held while a batch is applied.
     """
 
-    def __init__(self, settings: Settings, name: str, topic_names: Sequence[str], busy: Sequence[asyncio.Lock]) -> None:
+    def __init__(
+        self, settings: Settings, spec: ConsumerSpec, topic_names: Sequence[str], busy: Sequence[asyncio.Lock]
+    ) -> None:
         self.generation = 0
         self.assigned = False
         self._bootstrap = settings.kafka
@@ -45,8 +49,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._busy = busy
         self.kafka = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka,
-            client_id=f"openitem-{settings.service}-{name}",
-            group_id=f"{settings.topic_prefix}.{settings.service}.{name}",
+            client_id=f"openitem-{settings.service}-{spec.name}",
+            group_id=f"{settings.topic_prefix}.{settings.service}.{spec.name}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
@@ -54,6 +58,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             # How soon a topic that was created anew is noticed when we were left without partitions.
             metadata_max_age_ms=5_000,
             max_partition_fetch_bytes=2 * 1024 * 1024,
+            # Kafka gathers, not we: it answers one request at a time, and while we slept over what one had brought for
+            # some partitions, the next was on its way without these, for up to its half second.
+            fetch_min_bytes=_FEW_BYTES,
+            fetch_max_wait_ms=round(spec.gather_s * 1000),
         )
 
     async def join(self) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI document's account of refusals: every route says that it may answer with any of the problems."""
+"""What the OpenAPI document says of every route: which problems it may answer with, and that it needs a token."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _COMMAND: Final = {
     409: "A rule says no in the present state, or the same command is being carried out.",
     412: "If-Match named another version than the stream has.",
 }
+_BEARER: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "OIDC access token"}
 _PUBLIC: Final = {405: _ANY[405], 500: _ANY[500], 503: _ANY[503]}
 _SCHEMA: Final[dict[str, Any]] = {
     "title": "Problem",
@@ -53,20 +54,24 @@ _SCHEMA: Final[dict[str, Any]] = {
 
 
 def document_problems(app: FastAPI) -> None:
-    """Make `app.openapi()` name the problem documents of every route."""
+    """Make `app.openapi()` name the problem documents of every route, and the token it needs."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is not None:
             return app.openapi_schema
         document = plain()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        components = document.setdefault("components", {})
+        components["securitySchemes"] = {"HTTPBearer": _BEARER}  # The rim asks for it before any route is looked for.
+        schemas = components.setdefault("schemas", {})
         schemas["Problem"] = _SCHEMA
         for name in ("HTTPValidationError", "ValidationError"):  # The framework's own; ours is answered instead.
             schemas.pop(name, None)
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 known = _PUBLIC if path in PUBLIC else _ANY | _COMMAND
+                if path not in PUBLIC:
+                    operation["security"] = [{"HTTPBearer": []}]
                 answers = operation.setdefault("responses", {})
                 for status, description in known.items():
                     answers[str(status)] = _answer(status, description)

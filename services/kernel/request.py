@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.kernel.auth import Caller, caller_of
+from services.kernel.auth import caller
 from services.kernel.errors import Kind, Refused
 from services.kernel.meta import Cause, Meta
 from services.kernel.store import Recorded, Store, versions_text
@@ -97,7 +97,6 @@ def wait_of(prefer: str | None) -> float:
 
 async def meta_of(
     request: Request,
-    caller: Annotated[Caller, Depends(caller_of)],
     idempotency_key: Annotated[
         str | None,
         Header(description="A key of your own: the same key and request give the same answer, however often sent."),
@@ -116,10 +115,11 @@ async def meta_of(
         raise KeyMissing("send an Idempotency-Key header with every command", field="Idempotency-Key")
     if not _KEY.fullmatch(idempotency_key):
         raise KeyMalformed("1 to 200 printable ASCII characters without spaces", field="Idempotency-Key")
+    asking = caller(request)
     return Meta(
-        actor=caller.sub,
+        actor=asking.sub,
         cause=cause_of(request),
-        branches=caller.branches,
+        branches=asking.branches,
         key=idempotency_key,
         request=await request_hash(request),
         if_match=_version(if_match),
