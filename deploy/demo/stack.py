@@ -73,7 +73,7 @@ class Stack:
             self.postgres = database.url
         if self.kafka is None:
             shutil.rmtree(self.state / "kafka", ignore_errors=True)
-            broker = Kafka(self.state / "kafka", short_lived=self.short_lived)
+            broker = Kafka(self.state / "kafka", short_lived=True)
             servers.append(broker.program(_SERVERS))
             self.kafka = broker.bootstrap
         ensure_keys(self.state)

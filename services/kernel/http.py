@@ -68,7 +68,9 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         url = settings.database_url
         try:
-            pool = await open_pool(url, size_max=settings.pool_max, statement_s_max=_STATEMENT_S_MAX)
+            pool = await open_pool(
+                url, size_max=settings.pool_max, statement_s_max=_STATEMENT_S_MAX, by_key=store_routes
+            )
         except _UNREACHABLE as error:
             where = urlsplit(url)  # Without the password that may stand in it.
             log.error("database_unreachable", host=where.hostname, port=where.port, name=where.path, error=str(error))

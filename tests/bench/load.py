@@ -13,7 +13,7 @@ import msgspec
 from tests.bench.client import Client
 from tests.bench.ledger import CURRENCY, Ledger
 
-LOOKED_AT: Final = 10  # One command in so many is waited for in a report: more would measure the reports.
+LOOKED_AT: Final = 20  # One command in so many is waited for in a report: more would measure the reports.
 _WAIT_S: Final = 10
 _FIRST: Final = 80  # Commands that are not counted.
 _SETTLED_S_MAX: Final = 300.0
