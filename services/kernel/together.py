@@ -1,6 +1,6 @@
 """Commands that arrive together are carried out together: one transaction, one commit, an answer to each caller.
 
-A lone command leaves at once. Those that arrive while others are on their way to the disk wait for these and then go as
+A lone command leaves at once. Those that arrive just after others, or while these are on their way to the disk, go as
 one batch, so that the more there are, the less each costs. Decision: decisions/0007
 """
 
@@ -34,6 +34,8 @@ from services.kernel.store import (
 from services.kernel.transient import is_transient
 
 TOGETHER_MAX: Final = 64  # Commands in one transaction: it holds their streams until it ends.
+_ENOUGH: Final = 8  # So many need not be joined by others.
+_PACE_S: Final = 0.03  # Between the beginnings of transactions of fewer: each costs as much as several commands in one.
 _LINES_MAX: Final = 2  # Transactions under way at once: while one waits for the disk, another decides.
 
 C = TypeVar("C")
@@ -84,6 +86,7 @@ class _Queue(Generic[C, S]):
         self._branches = branches
         self._waiting: deque[_Waiting[C]] = deque()
         self._lines: set[asyncio.Task[None]] = set()
+        self._next_at = 0.0
 
     @property
     def idle(self) -> bool:
@@ -101,6 +104,8 @@ class _Queue(Generic[C, S]):
         assert line is not None
         try:
             while self._waiting:
+                if not await self._worth_it():
+                    continue
                 batch = [self._waiting.popleft() for _ in range(min(TOGETHER_MAX, len(self._waiting)))]
                 try:
                     await self._carry_out(batch)
@@ -112,6 +117,14 @@ class _Queue(Generic[C, S]):
         finally:
             # Here and not when the task is found done: whoever joins in between would wait for a line that has ended.
             self._lines.discard(line)
+
+    async def _worth_it(self) -> bool:
+        """Let a few be joined by others, if a transaction began just before. Answers whether any still wait then."""
+        clock = asyncio.get_running_loop().time
+        if len(self._waiting) < _ENOUGH and (early_s := self._next_at - clock()) > 0:
+            await asyncio.sleep(early_s)
+        self._next_at = clock() + _PACE_S
+        return bool(self._waiting)
 
     async def _carry_out(self, batch: Sequence[_Waiting[C]]) -> None:
         """Carry out commands together. Where that fails for what may be the fault of one, each by itself."""

@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from services.kernel import together
 from services.kernel.errors import Busy, KeyInProgress, KeyReused, Unknown, VersionMismatch
 from services.kernel.meta import EVERY_BRANCH, Branches, Cause, Meta
 from services.kernel.store import Pool, Recorded, Store, open_pool
@@ -55,6 +56,25 @@ class TestSharing:
             assert answer == Recorded({f"tally-t{n}": 1}, f"tally-t{n}", row["position"])
             assert (row["actor"], row["correlation_id"]) == (f"actor-{n}", f"request-{n}")
             assert row["causation_id"] == f"cause-{n}"
+
+    async def test_those_that_come_just_after_another_are_joined_by_others(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(together, "_PACE_S", 3.0)  # On any machine longer than the first takes.
+        first = await carry_out(store, asked(1), TALLIES, Mark("t1", "x"))
+        second = asyncio.create_task(carry_out(store, asked(2), TALLIES, Mark("t2", "x")))
+        await asyncio.sleep(0.1)
+        await asyncio.gather(second, carry_out(store, asked(3), TALLIES, Mark("t3", "x")))
+        rows = await store.pool.fetch("SELECT stream, xmin::text AS transaction FROM events")
+        transactions = {row["stream"]: row["transaction"] for row in rows}
+        assert first.subject == "tally-t1"
+        assert transactions["tally-t1"] != transactions["tally-t2"] == transactions["tally-t3"]
+
+    async def test_enough_of_them_leave_at_once(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(together, "_PACE_S", 3_600.0)
+        await carry_out(store, asked(0), TALLIES, Mark("t0", "x"))
+        answers = await all_at_once(store, *[(asked(n), Mark(f"t{n}", "x")) for n in range(1, TOGETHER_MAX)])
+        assert all(isinstance(answer, Recorded) for answer in answers)
 
     async def test_each_is_answered_the_same_when_it_comes_again(self, store: Store) -> None:
         commands = [(asked(n), Mark(f"t{n % 3}", f"x{n}")) for n in range(12)]
