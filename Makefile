@@ -1,7 +1,6 @@
 # The verbs of the project. Everything runs in .venv, made from the pinned requirements; nothing else is installed.
 
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell sh deploy/python.sh)
 BIN := .venv/bin
 # Two workers suit two cores: the tests share one PostgreSQL and one Kafka, which need their part.
 WORKERS ?= 2
