@@ -42,8 +42,7 @@ class StackFile(msgspec.Struct, frozen=True):
 class Stack:
     """One stack with its files in `state`.
 
-    `kafka` and `postgres` name servers that run already; without them embedded ones are started, empty. `short_lived`
-    has the embedded Kafka start for half the processor time and be slower ever after: for tests that kill it.
+    `kafka` and `postgres` name servers that run already; without them embedded ones are started, empty.
     """
 
     state: Path
@@ -51,7 +50,7 @@ class Stack:
     postgres: str | None = None
     http_ports: Mapping[str, int] = field(default_factory=lambda: ports_of("PORT", HTTP_PORTS))
     worker_ports: Mapping[str, int] = field(default_factory=lambda: ports_of("WORKER_PORT", WORKER_PORTS))
-    short_lived: bool = False
+    _near: str = field(default="", init=False)  # The embedded PostgreSQL as the services reach it.
 
     @property
     def urls(self) -> dict[str, str]:
@@ -70,7 +69,7 @@ class Stack:
             shutil.rmtree(self.state / "postgres", ignore_errors=True)  # A demonstration starts with empty books.
             database = Postgres(self.state / "postgres")
             servers.append(database.program(_SERVERS))
-            self.postgres = database.url
+            self.postgres, self._near = database.url, database.socket_url
         if self.kafka is None:
             shutil.rmtree(self.state / "kafka", ignore_errors=True)
             broker = Kafka(self.state / "kafka", short_lived=True)
@@ -114,7 +113,7 @@ class Stack:
         assert self.postgres is not None
         assert self.kafka is not None
         return {
-            "OPENITEM_POSTGRES": self.postgres,
+            "OPENITEM_POSTGRES": self._near or self.postgres,
             "OPENITEM_KAFKA": self.kafka,
             "OPENITEM_TOPIC_PREFIX": TOPIC_PREFIX,
             "OPENITEM_JWKS": str((self.state / "jwks.json").resolve()),

@@ -9,6 +9,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlencode
 
 from deploy.embedded.ports import HOST
 from deploy.embedded.server import Server, ServerFailed, leashed
@@ -23,7 +24,6 @@ UNPRIVILEGED = "nobody"
 
 SETTINGS = {
     "listen_addresses": HOST,
-    "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
     "work_mem": "16MB",
@@ -34,6 +34,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
+SOCKET_PATH_MAX = 100  # Linux allows 107 bytes, macOS 103.
 # Without these a crash of the machine may cost data; a crash of the server, which is what tests do, may not. That
 # is why synchronous_commit stays: off, a killed server forgets commits it acknowledged.
 UNSAFE_BUT_FAST = {"fsync": "off", "full_page_writes": "off"}
@@ -58,6 +59,19 @@ class Postgres(Server):
     def url(self) -> str:
         """The administrator's connection; other databases differ in the last part."""
         return f"postgresql://postgres@{HOST}:{self.port}/postgres"
+
+    @property
+    def socket_url(self) -> str:
+        """The same by a socket in the file system, which spares a third of what a round trip costs by the network; by the
+        network where the socket's path would be too long.
+        """
+        if not self._socket_directory:
+            return self.url
+        return f"postgresql://postgres@/postgres?{urlencode({'host': self._socket_directory, 'port': self.port})}"
+
+    @property
+    def _socket_directory(self) -> str:
+        return str(self.data) if len(f"{self.data}/.s.PGSQL.65535") <= SOCKET_PATH_MAX else ""
 
     @property
     def address(self) -> str:
@@ -93,7 +107,10 @@ class Postgres(Server):
             raise ServerFailed(f"initdb failed in {self.data}\n{made.stdout}{made.stderr}")
 
     def command(self) -> list[str]:
-        settings = SETTINGS | ({} if self.durable else UNSAFE_BUT_FAST) | {"port": str(self.port)}
+        settings = SETTINGS | ({} if self.durable else UNSAFE_BUT_FAST) | {
+            "port": str(self.port),
+            "unix_socket_directories": self._socket_directory,
+        }
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return [str(BIN / "postgres"), "-D", str(self.data), *options]
 

@@ -218,7 +218,6 @@ def fire(state: Path) -> Iterator[Fire]:
         state,
         http_ports={service: free_port() for service in HTTP_PORTS},
         worker_ports={service: free_port() for service in WORKER_PORTS},
-        short_lived=True,
     )
     with stack.running() as supervisor:
         yield Fire(state, stack, supervisor)
