@@ -14,7 +14,7 @@ Branch = Annotated[
 ]
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The base of every published fact. Flat where it can be, and never changed once published.
 
     `branch` decides who may see it. `effective_on` is when it is true in the business (invoice date, deposit date);
@@ -25,7 +25,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     effective_on: date
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The CloudEvents attributes of one recorded fact.
 
     `stream_version` counts 1, 2, 3 within the stream; `seq` counts the facts of the whole service without holes, so a

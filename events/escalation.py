@@ -45,7 +45,7 @@ class HoldReleased(Fact, frozen=True, kw_only=True):
     released_by: str
 
 
-class PlacedItem(msgspec.Struct, frozen=True, kw_only=True):
+class PlacedItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An item in a placement and the balance it was placed with."""
 
     item_id: UUID

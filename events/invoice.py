@@ -86,7 +86,7 @@ class CreditNoteIssued(Fact, frozen=True, kw_only=True):
     credited: Money
 
 
-class ReleaseCancelled(msgspec.Struct, frozen=True, kw_only=True):
+class ReleaseCancelled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A released part of retainage that a void takes back with its invoice."""
 
     item: Item

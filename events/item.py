@@ -10,7 +10,7 @@ import msgspec
 from events.envelope import Branch
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The dimensions of an open item, repeated in every fact that changes its balance.
 
     A report can therefore place a change in its bucket before it has seen the invoice: facts of two topics arrive in

@@ -29,7 +29,7 @@ def digits_of(currency: str) -> int:
     return _DIGITS.get(currency, 2)
 
 
-class Money(msgspec.Struct, frozen=True, order=False):
+class Money(msgspec.Struct, frozen=True, order=False, gc=False):
     """An amount. `minor` may be negative: a credit, or the change of a balance.
 
     Units    minor units of `currency` (cents for USD).

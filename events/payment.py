@@ -48,7 +48,7 @@ class PaymentIdentified(Fact, frozen=True, kw_only=True):
     unapplied: Money
 
 
-class Application(msgspec.Struct, frozen=True, kw_only=True):
+class Application(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One item's share of a receipt. `open` is the item's balance afterwards."""
 
     item: Item

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from services.kernel.garbage import collect_rarely
+from services.kernel.garbage import BATCHES, collect_rarely
 
 T = TypeVar("T")
 out: Final = Console(highlight=False)
@@ -38,7 +38,7 @@ def bar_of_facts(*, shown: bool = True) -> Progress:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run asynchronous work to its end."""
-    collect_rarely()
+    collect_rarely(BATCHES)
     return uvloop.run(work)
 
 

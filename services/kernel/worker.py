@@ -23,7 +23,7 @@ from prometheus_client import Counter, Gauge
 from services.kernel import topics
 from services.kernel.consume import Consumer
 from services.kernel.delivery import ConsumerSpec, Running, SignalHandler, Timer
-from services.kernel.garbage import collect_rarely
+from services.kernel.garbage import BATCHES, collect_rarely
 from services.kernel.logs import configure_logs
 from services.kernel.meta import EVERY_BRANCH
 from services.kernel.metrics import note_build
@@ -84,7 +84,7 @@ def run_worker(
     except TracesUnavailable as error:
         sys.stderr.write(f"{settings.service}: {error}\n")
         sys.exit(EXIT_SETTINGS)
-    collect_rarely()
+    collect_rarely(BATCHES)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     app = _app(settings)

@@ -8,13 +8,11 @@ from datetime import date
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-import msgspec
-
 from events.envelope import Fact
 from services.kernel.delivery import Delivered
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
-R = TypeVar("R", bound=msgspec.Struct)
+R = TypeVar("R", bound=Row)
 Fold = Callable[["Deltas", Delivered], None]
 
 
@@ -42,7 +40,7 @@ class Deltas:
     def __init__(self, receipts: Mapping[UUID, Receipt] | None = None, begun: Mapping[str, date] | None = None) -> None:
         self.receipts: dict[UUID, Receipt] = dict(receipts or {})
         self.begun: dict[str, date] = dict(begun or {})
-        self._rows: dict[str, dict[tuple[Any, ...], Any]] = {}
+        self._rows: dict[str, dict[Any, Any]] = {}
         self._added: dict[str, list[Any]] = {}
 
     def add(self, table: Table[R], row: R) -> None:
@@ -54,9 +52,11 @@ class Deltas:
         rows = self._rows.get(table.name)
         if rows is None:
             rows = self._rows[table.name] = {}
-        row: R | None = rows.get(key)
+        # Python hashes and compares UUIDs in Python, and their integers at once.
+        name = key[0].int if table.by_id else key
+        row: R | None = rows.get(name)
         if row is None:
-            row = rows[key] = table.row(*key)
+            row = rows[name] = table.row(*key)
         return row
 
     def offer(self, table: Table[R], row: R) -> None:

@@ -15,7 +15,12 @@ from uuid import UUID
 
 import msgspec
 
-R = TypeVar("R", bound=msgspec.Struct)
+
+class Row(msgspec.Struct, gc=False):
+    """A row as the folds fill it. It refers to nothing that could refer back, so the collector need not look at it."""
+
+
+R = TypeVar("R", bound=Row)
 _TYPES: Final = {
     UUID: "uuid",
     str: "text",
@@ -55,6 +60,7 @@ class Table(Generic[R]):
         self.newest = tuple(newest)
         self.columns: list[str] = [field.name for field in msgspec.structs.fields(row)]
         self._hints = get_type_hints(row)
+        self.by_id = len(self.key) == 1 and self._hints[self.key[0]] is UUID
         self._casts = casts or {}
         fields = {field.name: field for field in msgspec.structs.fields(row) if field.name not in self.key}
         self._greatest, self._least = tuple(greatest), tuple(least)

@@ -11,7 +11,7 @@ from services.kernel.store import Conn
 from services.projections.deltas import Deltas
 from services.projections.fold import TABLES
 from services.projections.models.movement import MOVEMENT
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
 # The eight days of a row of balances, and their sums over lines whose day of the eight is `day`.
 EIGHT: Final = tuple(f"minor_{day}" for day in range(8))
@@ -84,7 +84,7 @@ async def sum_up(conn: Conn) -> None:
     await conn.execute(_SUMS_OF_ALL)
 
 
-async def _stage(conn: Conn, table: Table[Any], rows: Sequence[msgspec.Struct], *, used: bool | None) -> None:
+async def _stage(conn: Conn, table: Table[Any], rows: Sequence[Row], *, used: bool | None) -> None:
     """Copy the rows to the session's table: there is none yet, or another batch of the transaction left rows in it."""
     if used is None:
         await conn.execute(table.staging)
@@ -94,6 +94,6 @@ async def _stage(conn: Conn, table: Table[Any], rows: Sequence[msgspec.Struct], 
     await conn.copy_records_to_table(table.stage, schema_name="pg_temp", records=records, columns=table.columns)
 
 
-def _columns(rows: Sequence[msgspec.Struct]) -> list[tuple[Any, ...]]:
+def _columns(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
     """One sequence per column, as `unnest` takes them."""
     return list(zip(*map(msgspec.structs.astuple, rows), strict=True))

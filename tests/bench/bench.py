@@ -17,7 +17,7 @@ from uuid import uuid4
 import psutil
 
 from deploy.embedded import Kafka, Postgres
-from services.kernel.garbage import collect_rarely
+from services.kernel.garbage import BATCHES, collect_rarely
 from services.kernel.settings import Settings
 from tests.support.databases import Databases
 from tests.support.facts import settings_of
@@ -74,7 +74,7 @@ def open_bench() -> Iterator[Bench]:
     """A bench whose servers and files are gone afterwards. As a worker does, it has Python collect garbage rarely."""
     with tempfile.TemporaryDirectory(prefix="openitem-bench-") as directory, ExitStack() as stack:
         os.chmod(directory, 0o755)  # A server that will not run as root has to get through.
-        collect_rarely()
+        collect_rarely(BATCHES)
         yield Bench(Path(directory), stack)
 
 

@@ -20,7 +20,7 @@ import uvloop
 from events.codec import decode, envelope_of
 from events.topics import topic_of
 from services.kernel.delivery import Delivered
-from services.kernel.garbage import collect_rarely
+from services.kernel.garbage import BATCHES, collect_rarely
 from services.projections.project import handler
 
 TAKE = 2_000
@@ -80,5 +80,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    collect_rarely()  # As our worker does.
+    collect_rarely(BATCHES)  # As our worker does.
     uvloop.run(main())

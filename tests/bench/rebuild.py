@@ -12,7 +12,7 @@ from typing import Final
 import uvloop
 
 from events.topics import SERVICES
-from services.kernel.garbage import collect_rarely
+from services.kernel.garbage import BATCHES, collect_rarely
 from services.projections.rebuild import rebuild_from
 from tests.bench.bench import Bench, percentile, times
 from tests.bench.figure import Figure, at_least, at_most
@@ -73,5 +73,5 @@ async def _run(asked: str) -> None:
 
 
 if __name__ == "__main__":
-    collect_rarely()  # As `openitem` does.
+    collect_rarely(BATCHES)  # As `openitem` does.
     uvloop.run(_run(sys.argv[1]))

@@ -6,8 +6,6 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from events.escalation import (
     PlacedWithAgency,
     PlacementClosed,
@@ -22,10 +20,10 @@ from events.payment import ItemChanged
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Model
 from services.projections.models.movement import WRITTEN_OFF
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
 
-class PlacementRow(msgspec.Struct):
+class PlacementRow(Row):
     placement_id: UUID
     branch: str | None = None
     account_id: UUID | None = None
@@ -44,7 +42,7 @@ class PlacementRow(msgspec.Struct):
     ended_on: date | None = None
 
 
-class PlacementItemRow(msgspec.Struct):
+class PlacementItemRow(Row):
     item_id: UUID
     placement_id: UUID
     branch: str
@@ -52,7 +50,7 @@ class PlacementItemRow(msgspec.Struct):
     amount_minor: int
 
 
-class RecoveryRow(msgspec.Struct):
+class RecoveryRow(Row):
     stream: str
     stream_version: int
     recovery_id: UUID
@@ -71,7 +69,7 @@ class RecoveryRow(msgspec.Struct):
     recorded_at: datetime
 
 
-class WriteOffRow(msgspec.Struct):
+class WriteOffRow(Row):
     write_off_id: UUID
     branch: str | None = None
     account_id: UUID | None = None

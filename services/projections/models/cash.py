@@ -7,15 +7,13 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from events.payment import PaymentApplied, PaymentReceived, PaymentRefunded, PaymentReversed, PaymentUnapplied
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Model
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
 
-class CashMovementRow(msgspec.Struct):
+class CashMovementRow(Row):
     stream: str
     stream_version: int
     cause: str
@@ -30,7 +28,7 @@ class CashMovementRow(msgspec.Struct):
     amount_minor: int
 
 
-class CashDayRow(msgspec.Struct):
+class CashDayRow(Row):
     effective_on: date
     branch: str
     currency: str
@@ -41,7 +39,7 @@ class CashDayRow(msgspec.Struct):
     receipts: int = 0
 
 
-class BehaviourRow(msgspec.Struct):
+class BehaviourRow(Row):
     account_id: UUID
     branch: str
     currency: str

@@ -6,8 +6,6 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from events.contact import (
     AttemptLogged,
     DisputeOpened,
@@ -23,10 +21,10 @@ from events.contact import (
 from events.escalation import HoldPlaced, HoldReleased, StepAdvanced
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Model
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
 
-class LastContactRow(msgspec.Struct):
+class LastContactRow(Row):
     subject_id: UUID
     branch: str
     contacted_on: date
@@ -36,7 +34,7 @@ class LastContactRow(msgspec.Struct):
     outcome: str
 
 
-class PromiseRow(msgspec.Struct):
+class PromiseRow(Row):
     promise_id: UUID
     branch: str | None = None
     account_id: UUID | None = None
@@ -53,13 +51,13 @@ class PromiseRow(msgspec.Struct):
     decided_on: date | None = None
 
 
-class PromiseItemRow(msgspec.Struct):
+class PromiseItemRow(Row):
     item_id: UUID
     promise_id: UUID
     branch: str
 
 
-class DisputeRow(msgspec.Struct):
+class DisputeRow(Row):
     dispute_id: UUID
     branch: str | None = None
     account_id: UUID | None = None
@@ -75,7 +73,7 @@ class DisputeRow(msgspec.Struct):
     resolved_on: date | None = None
 
 
-class FollowUpRow(msgspec.Struct):
+class FollowUpRow(Row):
     follow_up_id: UUID
     branch: str | None = None
     account_id: UUID | None = None
@@ -88,7 +86,7 @@ class FollowUpRow(msgspec.Struct):
     done_on: date | None = None
 
 
-class StepRow(msgspec.Struct):
+class StepRow(Row):
     item_id: UUID
     branch: str | None = None
     account_id: UUID | None = None
@@ -97,7 +95,7 @@ class StepRow(msgspec.Struct):
     reached_on: date | None = None
 
 
-class HoldRow(msgspec.Struct):
+class HoldRow(Row):
     account_id: UUID
     branch: str | None = None
     active: bool | None = None

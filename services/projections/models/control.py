@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from events.invoice import CreditNoteIssued, InvoiceIssued, InvoiceVoided
 from events.payment import (
     ItemChanged,
@@ -18,10 +16,10 @@ from events.payment import (
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Model
 from services.projections.models.movement import WRITTEN_OFF
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
 
-class ControlRow(msgspec.Struct):
+class ControlRow(Row):
     branch: str
     currency: str
     invoiced_minor: int = 0

@@ -6,15 +6,13 @@ from datetime import date
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from events.invoice import AccountChanged, AccountOpened, BranchRegistered, JobOpened
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Model
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
 
-class BranchRow(msgspec.Struct):
+class BranchRow(Row):
     branch: str
     name: str | None = None
     region: str | None = None
@@ -22,7 +20,7 @@ class BranchRow(msgspec.Struct):
     first_on: date | None = None
 
 
-class AccountRow(msgspec.Struct):
+class AccountRow(Row):
     account_id: UUID
     branch: str | None = None
     number: str | None = None
@@ -34,7 +32,7 @@ class AccountRow(msgspec.Struct):
     opened_on: date | None = None
 
 
-class JobRow(msgspec.Struct):
+class JobRow(Row):
     job_id: UUID
     branch: str | None = None
     account_id: UUID | None = None

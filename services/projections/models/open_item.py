@@ -6,8 +6,6 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from events.invoice import CreditNoteIssued, InvoiceIssued, InvoiceVoided, RetainageReleased
 from events.item import Item
 from events.payment import (
@@ -23,10 +21,10 @@ from events.payment import (
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Model
 from services.projections.models.movement import WRITTEN_OFF
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
 
-class OpenItemRow(msgspec.Struct):
+class OpenItemRow(Row):
     item_id: UUID
     kind: str | None = None
     invoice_id: UUID | None = None

@@ -19,10 +19,10 @@ from events.registry import REGISTRY
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Fold, Model
 from services.projections.models.movement import WRITTEN_OFF
-from services.projections.table import Table
+from services.projections.table import Row, Table
 
 
-class TimelineRow(msgspec.Struct):
+class TimelineRow(Row):
     account_id: UUID
     effective_on: date
     recorded_at: datetime
@@ -77,7 +77,11 @@ def _line(
 
 def _told(fact: Fact, *members: str) -> str:
     """The members of a fact that a reader of the timeline wants to see, as JSON. Absent ones are left out."""
-    told = {name: value for name in members if (value := getattr(fact, name)) is not None and value != ()}
+    told = {
+        name: value
+        for name in members
+        if (value := getattr(fact, name)) is not None and (value or not isinstance(value, tuple))
+    }
     return _JSON.encode(told).decode() if told else _EMPTY
 
 
