@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.kernel.store import Conn
 from services.projections.fold import TABLES
 
 
-async def put_off(conn: Conn, schema: str) -> list[str]:
-    """Drop what rows are not merged by; answers the statements that make it again.
+async def put_off(conn: Conn, schema: str) -> dict[str, list[str]]:
+    """Drop what rows are not merged by; answers the statements that make it again, by table.
 
     Holds    keys are made last, so a fact that was folded twice is found then.
     """
     added = [table.name for table in TABLES if not table.key]
-    found = await conn.fetch(_FOUND, schema, added)
-    for row in found:
+    again: dict[str, list[str]] = {}
+    for row in await conn.fetch(_FOUND, schema, added):
         await conn.execute(row["gone"])
-    return [row["again"] for row in found]
+        again.setdefault(row["relname"], []).append(row["again"])
+    return again
 
 
-async def make(conn: Conn, statements: Sequence[str]) -> None:
-    """Make the indexes and keys, each with one sort of what is there by now."""
+async def make(conn: Conn, waiting: Mapping[str, Sequence[str]]) -> None:
+    """Make the indexes and keys of some tables, each with one sort of what is there by now."""
     async with conn.transaction():
         await conn.execute("SELECT set_config('maintenance_work_mem', $1, true)", _MEMORY)
-        for statement in statements:
-            await conn.execute(statement)
+        # One process each: what else there is of cores answers reports.
+        await conn.execute("SET LOCAL max_parallel_maintenance_workers = 0")
+        for statements in waiting.values():
+            for statement in statements:
+                await conn.execute(statement)
 
 
-_MEMORY: Final = "256MB"  # Of one rebuild at a time; Postgres's own default makes it sort on disk.
+_MEMORY: Final = "128MB"  # Of two that make indexes at a time; Postgres's own default makes them sort on disk.
 _FOUND: Final = """
-SELECT format('DROP INDEX %I.%I', $1::text, c.relname) AS gone, pg_get_indexdef(i.indexrelid) AS again
-FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+SELECT t.relname, format('DROP INDEX %I.%I', $1::text, c.relname) AS gone, pg_get_indexdef(i.indexrelid) AS again
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
 WHERE c.relnamespace = $1::text::regnamespace AND NOT i.indisunique AND c.relkind = 'i' AND NOT c.relispartition
 UNION ALL
-SELECT format('ALTER TABLE %I.%I DROP CONSTRAINT %I', $1::text, t.relname, k.conname),
+SELECT t.relname, format('ALTER TABLE %I.%I DROP CONSTRAINT %I', $1::text, t.relname, k.conname),
        format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $1::text, t.relname, k.conname, pg_get_constraintdef(k.oid))
 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
 WHERE k.contype = 'p' AND t.relnamespace = $1::text::regnamespace AND t.relname = ANY ($2::text[])
-ORDER BY 2
+ORDER BY 1, 3
 """

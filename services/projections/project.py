@@ -44,18 +44,18 @@ async def handler(conn: Conn, batch: Sequence[Delivered]) -> None:
         await project(conn, batch)
 
 
-async def project(conn: Conn, batch: Sequence[Delivered], *, sums: bool = True) -> None:
-    """Fold a batch into the read models of the search path; without `sums`, see `write`."""
+async def project(conn: Conn, batch: Sequence[Delivered], *, fresh: bool = False) -> None:
+    """Fold a batch into the read models of the search path; for those that are `fresh`, see `write`."""
     asked = earlier_receipts(batch)
     receipts = {}
     if asked:
         rows = await conn.fetch(_RECEIPTS, list(asked))
         receipts = {row["item_id"]: Receipt(row["issued_on"], row["method"]) for row in rows}
     begun = {row["branch"]: row["first_on"] for row in await conn.fetch(_BEGUN)}
-    await write(conn, fold(batch, receipts, begun), sums=sums)
+    await write(conn, fold(batch, receipts, begun), fresh=fresh)
     _count(batch)
 
 
 def _count(batch: Sequence[Delivered]) -> None:
-    for kind, count in Counter(type(known.fact) for known in batch).items():
+    for kind, count in Counter([type(known.fact) for known in batch]).items():
         (metrics.FOLDED if folded(kind) else metrics.IGNORED).labels(kind.__name__).inc(count)

@@ -6,7 +6,7 @@ renames the schemas, all in one transaction; a crash at any moment leaves the li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import asyncpg
@@ -16,7 +16,9 @@ from events.topics import PARTITIONS, SERVICES
 from services.kernel.meta import ALL
 from services.kernel.settings import Settings, database_url
 from services.kernel.store import Conn
+from services.kernel.tasks import side_by_side
 from services.projections import indexes, schema
+from services.projections.models.movement import MOVEMENT
 from services.projections.project import CONSUMER
 from services.projections.replay import Replay
 from services.projections.source import Source
@@ -72,10 +74,7 @@ async def rebuild_from(
         await _know_partitions(conn, topics)
         replay = await Replay.begin(conn, BESIDE, opened, topics, progress or _silent)
         await replay.gather(lanes)
-        async with conn.transaction():
-            await schema.use(conn, BESIDE)
-            await sum_up(conn)
-        await indexes.make(conn, waiting)
+        await _finish(lanes, waiting)
         for _ in range(_ROUNDS_MAX):
             if await replay.catch_up() < _CLOSE:
                 break
@@ -87,6 +86,20 @@ async def rebuild_from(
             await source.close()
         for other in (*lanes, conn):
             await other.close()  # And with the last one the advisory lock.
+
+
+async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -> None:
+    """What follows from all rows: of movements on one connection, of the other tables on another."""
+    ours = {table: statements for table, statements in waiting.items() if table == MOVEMENT.name}
+    others = {table: statements for table, statements in waiting.items() if table != MOVEMENT.name}
+
+    async def of_movements(conn: Conn) -> None:
+        async with conn.transaction():
+            await schema.use(conn, BESIDE)
+            await sum_up(conn)
+        await indexes.make(conn, ours)
+
+    await side_by_side([of_movements(lanes[0]), indexes.make(lanes[1], others)])
 
 
 async def _connect(url: str) -> Conn:

@@ -11,10 +11,13 @@ import msgspec
 from services.kernel.delivery import Delivered
 from services.kernel.retry import fault_of
 from services.kernel.store import Conn
-from services.kernel.tasks import end, side_by_side
+from services.kernel.tasks import end
 from services.projections import schema
 from services.projections.project import CONSUMER, project
 from services.projections.source import Logged, Source
+
+
+_NEVER: Final = 2**31  # Beyond what a version can be.
 
 
 class CannotFold(Exception):
@@ -75,42 +78,50 @@ class Replay:
         self.done, self.parked, self.stopped = dict(mark.done), dict(mark.parked), dict(mark.stopped)
 
     async def gather(self, lanes: Sequence[Conn]) -> None:
-        """Fold what is published now, the streams dealt out over several connections: one is folded for while Postgres
-        works for another. What follows from movements is left out, for `sum_up` to derive at once.
+        """Fold what is published now into tables that are `fresh` (see `write`), the streams dealt out over several
+        connections: one is folded for while Postgres works for another.
 
         Holds    lanes cannot wait for each other in a circle: each takes tables and keys in the writer's one order.
         """
         for source in self._sources:
-            await self._follow(source, lanes, sums=False)
+            await self._follow(source, lanes, fresh=True)
 
     async def catch_up(self) -> int:
         """Fold what is published now, a transaction per batch; answers how many facts that were."""
         return sum([await self._follow(source, [self._conn]) for source in self._sources])
 
-    async def _follow(self, source: Source, lanes: Sequence[Conn], *, sums: bool = True) -> int:
-        count, last = 0, await source.last()
-        self._progress(source.service, self.done[source.service], last)
-        ahead = asyncio.create_task(source.after(self.done[source.service], last))
+    async def _follow(self, source: Source, lanes: Sequence[Conn], *, fresh: bool = False) -> int:
+        service = source.service
+        began, last = self.done[service], await source.last()
+        self._progress(service, began, last)
+        ahead = asyncio.create_task(source.after(began, last))
+        working: dict[int, asyncio.Task[None]] = {}
         try:
-            while batch := await ahead:
+            while self.done[service] < last:
+                stretch = await ahead
                 # While Postgres works on this one, the next is read and decoded.
-                ahead = asyncio.create_task(source.after(batch[-1].seq, last))
+                ahead = asyncio.create_task(source.after(stretch.upto, last))
                 parts: list[list[Logged]] = [[] for _ in lanes]
-                for one in batch:
+                for one in stretch.facts:
                     parts[hash(one.stream) % len(lanes)].append(one)
-                shares = zip(lanes, parts, strict=True)
-                await side_by_side(self._transact(lane, source.service, part, sums=sums) for lane, part in shares)
-                self.done[source.service] = batch[-1].seq
-                count += len(batch)
-                self._progress(source.service, self.done[source.service], last)
+                for number, part in enumerate(parts):
+                    if number in working:
+                        await working[number]
+                    working[number] = asyncio.create_task(self._transact(lanes[number], service, part, fresh=fresh))
+                self.done[service] = stretch.upto
+                self._progress(service, stretch.upto, last)
+            for task in working.values():
+                await task
         finally:
             await end(ahead)
-        return count
+            for task in working.values():
+                await end(task)
+        return last - began
 
-    async def _transact(self, lane: Conn, service: str, batch: Sequence[Logged], *, sums: bool) -> None:
+    async def _transact(self, lane: Conn, service: str, batch: Sequence[Logged], *, fresh: bool) -> None:
         async with lane.transaction():
             await schema.use(lane, self._into)
-            await self._take(lane, service, batch, sums=sums)
+            await self._take(lane, service, batch, fresh=fresh)
 
     async def finish(self) -> None:
         """Fold the rest, within the transaction that has the live consumer stand still, and tell it what is folded.
@@ -130,33 +141,36 @@ class Replay:
         await self._conn.execute(_BROUGHT_HOME, CONSUMER)
         await self._conn.execute("DROP TABLE folded_stream")
 
-    async def _take(self, conn: Conn, service: str, batch: Sequence[Logged], *, sums: bool = True) -> None:
+    async def _take(self, conn: Conn, service: str, batch: Sequence[Logged], *, fresh: bool = False) -> None:
         """Fold a batch, leaving out what waits behind a fact that is parked or was dropped."""
         wanted: list[Delivered] = []
         for one in batch:
-            if self._held_back(one.stream, one.version) or (one.stream, one.version) in self._dropped:
+            if self._held_back(one.stream, one.version):
+                continue
+            if self._dropped and (one.stream, one.version) in self._dropped:
                 continue
             if one.known is None:
                 self.stopped[one.stream] = one.version
             else:
                 wanted.append(one.known)
-        folded = await self._fold(conn, wanted, sums)
-        fresh = [known.envelope for known in folded if known.envelope.seq > self._new_from[service]]
-        if fresh:
-            versions = {envelope.stream: envelope.stream_version for envelope in fresh}
+        folded = await self._fold(conn, wanted, fresh)
+        recent = [known.envelope for known in folded if known.envelope.seq > self._new_from[service]]
+        if recent:
+            versions = {envelope.stream: envelope.stream_version for envelope in recent}
             await conn.execute(_NOTE, list(versions), list(versions.values()))
 
     def _held_back(self, stream: str, version: int) -> bool:
-        return any(version >= held[stream] for held in (self.parked, self.stopped) if stream in held)
+        return version >= self.parked.get(stream, _NEVER) or version >= self.stopped.get(stream, _NEVER)
 
-    async def _fold(self, conn: Conn, batch: Sequence[Delivered], sums: bool) -> list[Delivered]:
+    async def _fold(self, conn: Conn, batch: Sequence[Delivered], fresh: bool) -> list[Delivered]:
         """Fold what can be folded; answers that. A fact that cannot stops its stream, as it would be parked live."""
-        batch = [b for b in batch if not self._held_back(b.envelope.stream, b.envelope.stream_version)]
+        if self.stopped:
+            batch = [b for b in batch if not self._held_back(b.envelope.stream, b.envelope.stream_version)]
         if not batch:
             return []
         try:
             async with conn.transaction():  # A savepoint.
-                await project(conn, batch, sums=sums)
+                await project(conn, batch, fresh=fresh)
             return list(batch)
         except Exception as error:
             if fault_of(error) is None:
@@ -165,7 +179,7 @@ class Replay:
             self.stopped[batch[0].envelope.stream] = batch[0].envelope.stream_version
             return []
         half = len(batch) // 2
-        return [*await self._fold(conn, batch[:half], sums), *await self._fold(conn, batch[half:], sums)]
+        return [*await self._fold(conn, batch[:half], fresh), *await self._fold(conn, batch[half:], fresh)]
 
     async def _late(self, stream: str, frm: int, until: int | None) -> None:
         """A stream that was parked when we began and has been applied since, wholly or in part."""

@@ -11,8 +11,9 @@ from events import codec
 from events.envelope import Envelope
 from events.registry import Unreadable
 from services.kernel.delivery import Delivered
+from services.projections.fold import IGNORED
 
-BATCH: Final = 10_000  # Facts read at once, and folded in one transaction of each lane.
+BATCH: Final = 20_000  # Of a log, read at once, and folded in one transaction of each lane.
 _SLICE: Final = 100  # Facts decoded at a stretch, about a millisecond: in between Postgres gets its next statement.
 
 
@@ -23,6 +24,13 @@ class Logged(NamedTuple):
     stream: str
     version: int
     known: Delivered | None
+
+
+class Stretch(NamedTuple):
+    """A piece of a log: its facts in order, but for those that no read model takes, up to a seq."""
+
+    upto: int
+    facts: list[Logged]
 
 
 class Source:
@@ -43,14 +51,15 @@ class Source:
         """The highest seq given."""
         return int(await self._conn.fetchval("SELECT seq_assigned FROM relay"))
 
-    async def after(self, seq: int, last: int) -> list[Logged]:
-        """The next facts in order, at most a batch, and none beyond `last`."""
-        rows = await self._conn.fetch(_AFTER, seq, last, BATCH)
+    async def after(self, seq: int, last: int) -> Stretch:
+        """A batch of the log behind `seq`, and nothing beyond `last`."""
+        upto = min(seq + BATCH, last)
+        rows = await self._conn.fetch(_AFTER, seq, upto, BATCH, list(IGNORED))
         logged: list[Logged] = []
         for at in range(0, len(rows), _SLICE):
             logged += map(self._logged, rows[at : at + _SLICE])
             await asyncio.sleep(0)
-        return logged
+        return Stretch(upto, logged)
 
     async def of_stream(self, stream: str, frm: int, until: int | None, last: int) -> list[Logged]:
         """A stream's facts from version `frm` and below `until`, as far as they are published up to `last`."""
@@ -87,7 +96,7 @@ _COLUMNS: Final = """
 _AFTER: Final = f"""
 SELECT {_COLUMNS}
 FROM (SELECT seq, position FROM published WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) p
-JOIN events e USING (position) ORDER BY p.seq
+JOIN events e USING (position) WHERE e.type <> ALL ($4::text[]) ORDER BY p.seq
 """  # noqa: S608 - constants
 _OF_STREAM: Final = f"""
 SELECT {_COLUMNS}

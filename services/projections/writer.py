@@ -53,10 +53,11 @@ FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'fold\\_
 """
 
 
-async def write(conn: Conn, deltas: Deltas, *, sums: bool = True) -> None:
+async def write(conn: Conn, deltas: Deltas, *, fresh: bool = False) -> None:
     """Apply the rows, in a transaction of the caller's that may see every branch.
 
-    Without `sums` what follows from movements is left to `sum_up`.
+    Into tables that are `fresh`, rows that are only ever added are copied straight, which takes their owner: where
+    row-level security binds, Postgres copies nothing in. What follows from movements is left to `sum_up`.
 
     Errors   23505 where a movement is there already: a fact was folded twice, which is a bug and never a transient.
     """
@@ -65,8 +66,9 @@ async def write(conn: Conn, deltas: Deltas, *, sums: bool = True) -> None:
         rows = deltas.rows(table)
         if not rows:
             continue
-        staged = len(rows) >= _MANY
-        if staged:
+        if fresh and not table.key:
+            await _copy(conn, table, rows, table.name)
+        elif len(rows) >= _MANY:
             if stages is None:
                 stages = {row["relname"]: row["used"] for row in await conn.fetch(_STAGES)}
             await _stage(conn, table, rows, used=stages.get(table.stage))
@@ -74,7 +76,7 @@ async def write(conn: Conn, deltas: Deltas, *, sums: bool = True) -> None:
         else:
             await conn.execute(table.of_arrays, *_columns(rows))
     moved = deltas.rows(MOVEMENT)
-    if sums and moved:
+    if moved and not fresh:
         staged = len(moved) >= _MANY
         await conn.execute(_SUMS_OF[staged], *([] if staged else _columns(moved)))
 
@@ -90,8 +92,12 @@ async def _stage(conn: Conn, table: Table[Any], rows: Sequence[Row], *, used: bo
         await conn.execute(table.staging)
     elif used:
         await conn.execute(f"TRUNCATE pg_temp.{table.stage}")
+    await _copy(conn, table, rows, table.stage, "pg_temp")
+
+
+async def _copy(conn: Conn, table: Table[Any], rows: Sequence[Row], into: str, schema: str | None = None) -> None:
     records = map(msgspec.structs.astuple, rows)
-    await conn.copy_records_to_table(table.stage, schema_name="pg_temp", records=records, columns=table.columns)
+    await conn.copy_records_to_table(into, schema_name=schema, records=records, columns=table.columns)
 
 
 def _columns(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
