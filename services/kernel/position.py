@@ -99,7 +99,14 @@ async def claim(conn: Conn, consumer: str, moves: Sequence[Move]) -> None:
 async def held(conn: Conn, consumer: str, streams: Collection[str]) -> dict[str, Held]:
     """How the consumer stands to these streams, in one query."""
     rows = await conn.fetch(_HELD, consumer, _json(list(streams)))
-    return {stream: Held(version or 0, low, high or 0) for stream, version, low, high in rows}
+    found = {stream: Held() for stream in streams}
+    for stream, version, low, high in rows:
+        one = found[stream]
+        if version is not None:
+            one.version = version
+        else:
+            one.parked_min, one.parked_max = low, high
+    return found
 
 
 async def settle(conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[tuple[str, int], int]) -> None:
@@ -169,18 +176,15 @@ FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7:
 WHERE p.consumer = $1 AND p.topic = n.topic AND p.partition = n.partition
   AND p.next_offset = n.was_offset AND p.last_seq = n.was_seq
 """
-# By key, one by one: for a join Postgres would read every stream there is, to find the few of a batch.
+# Streams that come as an array are looked up by key: for a join Postgres would read every stream there is, to find the
+# few of a batch. Usually nothing is parked.
 _HELD: Final = """
-SELECT s.stream, c.version, p.low, p.high
-FROM json_array_elements_text($2::json) AS s(stream)
-LEFT JOIN LATERAL (
-    SELECT version FROM consumer_stream WHERE consumer = $1 AND stream = s.stream OFFSET 0
-) c ON true
-LEFT JOIN LATERAL (
-    SELECT min(stream_version) AS low, max(stream_version) AS high FROM parked
-    WHERE consumer = $1 AND stream = s.stream
-      AND (SELECT EXISTS (SELECT FROM parked WHERE consumer = $1))  -- Asked once: usually nothing is parked.
-) p ON true
+WITH asked AS MATERIALIZED (SELECT ARRAY(SELECT json_array_elements_text($2::json)) AS streams)
+SELECT stream, version, NULL AS low, NULL AS high FROM consumer_stream
+WHERE consumer = $1 AND stream = ANY ((SELECT streams FROM asked)::text[])
+UNION ALL
+SELECT stream, NULL, min(stream_version), max(stream_version) FROM parked
+WHERE consumer = $1 AND stream = ANY ((SELECT streams FROM asked)::text[]) GROUP BY stream
 """
 _SETTLE: Final = """
 WITH streams AS (

@@ -16,7 +16,6 @@ from services.projections import schema
 from services.projections.project import CONSUMER, project
 from services.projections.source import Logged, Source
 
-
 _NEVER: Final = 2**31  # Beyond what a version can be.
 
 

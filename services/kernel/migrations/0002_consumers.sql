@@ -19,7 +19,7 @@ CREATE TABLE consumer_stream (
     consumer text NOT NULL,
     stream   text NOT NULL,
     version  int  NOT NULL,
-    PRIMARY KEY (consumer, stream)
+    PRIMARY KEY (stream, consumer)                      -- of the few consumers each would be compared before the stream
 ) WITH (fillfactor = 80);
 
 -- Facts that could not be applied, and every later fact of their streams, until somebody mends the cause.

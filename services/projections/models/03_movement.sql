@@ -53,7 +53,7 @@ CREATE TABLE branch_balance (
     minor_5      bigint NOT NULL DEFAULT 0,
     minor_6      bigint NOT NULL DEFAULT 0,
     minor_7      bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (anchor, branch, currency, kind, begins_on)
+    PRIMARY KEY (branch, begins_on, kind, currency, anchor)  -- what tells rows apart comes first
 ) PARTITION BY LIST (anchor);
 -- Apart on disk as well: a report asks for one of them, and reads it whole.
 CREATE TABLE branch_balance_due PARTITION OF branch_balance FOR VALUES IN ('due') WITH (fillfactor = 80);
