@@ -17,10 +17,11 @@ from services.kernel.store import Conn
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What became of a delivery: the position after it, and counts by topic and by parking code."""
+    """What became of a delivery: the position after it, and counts by topic, by type and by parking code."""
 
     spots: dict[TopicPartition, Spot]
     applied: Counter[str]
+    ignored: Counter[str]
     repeats: Mapping[str, int]
     parked: Counter[str]
 
@@ -49,10 +50,10 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
         seqs: dict[tuple[str, int], int] = {}
         versions: dict[str, int] = {}
         for one in applied:
-            assert one.fact is not None, "only what could be read is applied"
-            envelope = one.fact.envelope
+            envelope, record = one.envelope, one.record
+            assert envelope is not None, "only what could be read is applied"
             versions[envelope.stream] = envelope.stream_version
-            at = (one.record.topic, one.record.partition)
+            at = (record.topic, record.partition)
             if envelope.seq > seqs.get(at, 0):
                 seqs[at] = envelope.seq
         if versions:
@@ -62,7 +63,8 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
             await parking.ask_retry(conn, consumer, stream)
     return Applied(
         {m.at: Spot(m.next_offset, max(m.was.last_seq, seqs.get(m.at, 0))) for m in reading.moves},
-        Counter(one.record.topic for one in applied),
+        Counter([one.record.topic for one in applied]),
+        Counter([one.envelope.type for one in applied if one.fact is None and one.envelope is not None]),
         sifted.repeats,
         Counter(parked.code for parked in parkings),
     )
@@ -70,9 +72,12 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
 
 async def _bisect(conn: Conn, handler: Handler, facts: Sequence[Arrived]) -> list[Parking]:
     """Have the handler apply the facts; answers those at fault, each with the later ones of its stream."""
+    batch = [one.fact for one in facts if one.fact is not None]
+    if not batch:
+        return []
     try:
         async with conn.transaction():  # A savepoint.
-            await handler(conn, [one.fact for one in facts if one.fact is not None])
+            await handler(conn, batch)
     except Exception as error:
         fault = fault_of(error)
         if fault is None:

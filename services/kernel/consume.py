@@ -211,7 +211,7 @@ class Consumer(Service):
                 if self._settled != member.generation:
                     return
                 try:
-                    origins = (one.fact.envelope.traceparent for one in reading.arrived if one.fact is not None)
+                    origins = (one.envelope.traceparent for one in reading.arrived if one.envelope is not None)
                     with tracing.consuming(self.name, origins):
                         async with self._pool.acquire() as conn:
                             applied = await apply(conn, self.name, self.spec.handler, reading)
@@ -232,6 +232,8 @@ class Consumer(Service):
         metrics.BATCH_SECONDS.labels(self.name).observe(time.monotonic() - began)
         for topic, count in applied.applied.items():
             metrics.APPLIED.labels(self.name, topic).inc(count)
+        for kind, count in applied.ignored.items():
+            metrics.IGNORED.labels(self.name, kind).inc(count)
         for topic, count in applied.repeats.items():
             metrics.DROPPED.labels(self.name, topic).inc(count)
         for code, count in applied.parked.items():
@@ -270,7 +272,7 @@ class Consumer(Service):
         """
         for stream in await parking.due(self._pool, self.name):
             async with self._pool.acquire() as conn:
-                retried = await retry(conn, self.name, self.spec.handler, stream)
+                retried = await retry(conn, self.spec, stream)
             log.info("parked_retried", consumer=self.name, applied=retried.applied, waiting=retried.waiting)
             self._then()
 

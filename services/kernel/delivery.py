@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,9 @@ class ConsumerSpec:
     handler: Handler
     batch_max: int = 2_000  # Facts in one transaction: more no longer pays, and holds row locks for longer.
     gather_s: float = 0.2  # How long Kafka lets a few facts become more: each batch costs a transaction, however small.
+    # Wire names of facts that the handler has no use for. It never gets them, and their data is not looked at; their
+    # envelope is, and the version of their stream moves on.
+    ignored: Set[str] = frozenset()
     lanes: int = 1  # Transactions at a time, of different partitions: one is folded while Postgres works on another.
 
 

@@ -53,8 +53,13 @@ PARKED_FACTS: Final = Gauge(
 )
 APPLIED: Final = Counter(
     "openitem_consumer_applied_total",
-    "Facts handed to the consumer's handler and committed. A flat line with lag means that it retries or stands still.",
+    "Facts that a consumer applied and committed. A flat line with lag means that it retries or stands still.",
     ["consumer", "topic"],
+)
+IGNORED: Final = Counter(
+    "openitem_consumer_ignored_total",
+    "Of the facts applied those that the consumer has no use for. A type you do not expect lacks code of its own.",
+    ["consumer", "type"],
 )
 DROPPED: Final = Counter(
     "openitem_consumer_repeats_total",

@@ -46,6 +46,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.assigned = False
         self._bootstrap = settings.kafka
         self._topics = topic_names
+        self._ignored = spec.ignored
         self._busy = busy
         self.kafka = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka,
@@ -94,7 +95,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.generation += 1
 
     async def read(self, count_max: int, at: Collection[TopicPartition]) -> Delivery:
-        """The next records of some of our partitions, decoded: what is there, or what comes first. Errors: KafkaError."""
+        """The next records of some of our partitions, decoded: what is there, or what comes. Errors: KafkaError."""
         delivery: Delivery = {}
         while count_max:
             wait_ms = 0 if delivery else _POLL_MS
@@ -102,7 +103,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             if not fetched:
                 break
             for tp, records in fetched.items():
-                delivery.setdefault(tp, []).extend([arrive(record) for record in records])
+                delivery.setdefault(tp, []).extend([arrive(record, self._ignored) for record in records])
                 count_max -= len(records)
             await asyncio.sleep(0)  # Lets the batch before this one speak to Postgres in between.
         return delivery

@@ -11,7 +11,7 @@ import msgspec
 from events.codec import decode, envelope_of
 from events.registry import Unreadable
 from services.kernel import parking
-from services.kernel.delivery import Delivered, Handler
+from services.kernel.delivery import ConsumerSpec, Delivered
 from services.kernel.errors import Refused
 from services.kernel.sift import HOLE
 from services.kernel.store import Arriving, Conn
@@ -39,12 +39,13 @@ class Retried(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-async def retry(conn: Conn, consumer: str, handler: Handler, stream: str) -> Retried:
+async def retry(conn: Conn, spec: ConsumerSpec, stream: str) -> Retried:
     """Apply what is parked of a stream, in order, until something still cannot be.
 
     Errors   transient ones, with nothing done.
     Holds    the position's row is locked: the live worker applies nothing of this partition meanwhile.
     """
+    consumer = spec.name
     async with conn.transaction():
         await parking.lock(conn, consumer, stream)
         rows = await conn.fetch(parking.PARKED, consumer, stream)
@@ -53,7 +54,7 @@ async def retry(conn: Conn, consumer: str, handler: Handler, stream: str) -> Ret
         done: list[int] = []
         for row in rows:
             if row["stream_version"] > version:
-                why = await _apply_one(conn, handler, row, due=version + 1)
+                why = await _apply_one(conn, spec, row, due=version + 1)
                 if why is not None:
                     break
                 version = row["stream_version"]
@@ -87,18 +88,20 @@ def fault_of(error: Exception) -> Fault | None:
             return None
 
 
-async def _apply_one(conn: Conn, handler: Handler, row: asyncpg.Record, *, due: int) -> Fault | None:
+async def _apply_one(conn: Conn, spec: ConsumerSpec, row: asyncpg.Record, *, due: int) -> Fault | None:
     """Apply one parked record in a savepoint; answers why that could not be done."""
     if row["stream_version"] > due:
         return Fault(HOLE, f"version {due} did not come")
     try:
         envelope = envelope_of(parking.headers_of_json(row["headers"]))
+        if envelope.type in spec.ignored:
+            return None
         fact = Delivered(envelope, decode(envelope.type, row["value"]))
     except Unreadable as error:
         return Fault(error.code, str(error))
     try:
         async with conn.transaction():
-            await handler(conn, [fact])
+            await spec.handler(conn, [fact])
     except Exception as error:
         fault = fault_of(error)
         if fault is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 import msgspec
@@ -22,14 +22,16 @@ _SEQ_MAX: Final = 2**63 - 1
 
 
 class Arrived(msgspec.Struct, frozen=True, gc=False):
-    """A record as far as it could be read. Without `fact` it is to be parked: `code` and `reason` say why.
+    """A record as far as it could be read. With a `code` it is to be parked, and `reason` says why.
 
-    `version` is None where the headers cannot be read: it is then taken for the one that was due.
+    `version` is None where the headers cannot be read: it is then taken for the one that was due. What could be read
+    has no `fact` where the consumer ignores its kind.
     """
 
     record: Any  # aiokafka's ConsumerRecord, which is generic for mypy and not at run time.
     stream: str
     version: int | None
+    envelope: Envelope | None
     fact: Delivered | None
     code: str = ""
     reason: str = ""
@@ -61,17 +63,20 @@ class Sifted(msgspec.Struct, frozen=True):
     refilled: set[str]
 
 
-def arrive(record: ConsumerRecord) -> Arrived:
-    """Read one record."""
+def arrive(record: ConsumerRecord, ignored: Set[str] = frozenset()) -> Arrived:
+    """Read one record; of facts that are ignored the headers alone."""
     try:
         envelope = _envelope_of(record)
     except Unreadable as error:
-        return Arrived(record, _stream_of(record), None, None, error.code, str(error))
+        return Arrived(record, _stream_of(record), None, None, None, error.code, str(error))
+    stream, version = envelope.stream, envelope.stream_version
+    if envelope.type in ignored:
+        return Arrived(record, stream, version, envelope, None)
     try:
         fact = Delivered(envelope, decode(envelope.type, record.value or b""))
     except Unreadable as error:
-        return Arrived(record, envelope.stream, envelope.stream_version, None, error.code, str(error))
-    return Arrived(record, envelope.stream, envelope.stream_version, fact)
+        return Arrived(record, stream, version, envelope, None, error.code, str(error))
+    return Arrived(record, stream, version, envelope, fact)
 
 
 def place(delivery: Mapping[TopicPartition, Sequence[Arrived]], spots: Mapping[TopicPartition, Spot]) -> Reading:
@@ -84,7 +89,7 @@ def place(delivery: Mapping[TopicPartition, Sequence[Arrived]], spots: Mapping[T
             continue
         ahead = [one for one in all_of_it if one.record.offset >= spot.next_offset]
         if ahead:
-            recorded_at = next((one.fact.envelope.recorded_at for one in reversed(ahead) if one.fact is not None), None)
+            recorded_at = next((one.envelope.recorded_at for one in reversed(ahead) if one.envelope is not None), None)
             moves.append(Move(tp, spot, ahead[-1].record.offset + 1, recorded_at))
             arrived += ahead
     return Reading(arrived, moves)
@@ -107,7 +112,7 @@ def sift(arrived: Iterable[Arrived], streams: Mapping[str, Held]) -> Sifted:
             sifted.repeats[topic] = sifted.repeats.get(topic, 0) + 1
         elif stream.parked_min is not None and not (version == due < stream.parked_min):
             _park(sifted, stream, Parking(one, version, one.code or WAITS, one.reason or "an earlier fact is parked"))
-        elif one.fact is None:
+        elif one.code:
             _park(sifted, stream, Parking(one, version, one.code, one.reason))
         elif version > due:
             reason = (

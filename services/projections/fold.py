@@ -70,11 +70,6 @@ def fold(
     return out
 
 
-def folded(kind: type[Fact]) -> bool:
-    """Whether any read model takes facts of this kind."""
-    return kind in _FOLDS
-
-
 def earlier_receipts(batch: Iterable[Delivered]) -> set[UUID]:
     """The receipts that facts of the batch speak of and that came before it."""
     asked: set[UUID] = set()

@@ -1,4 +1,4 @@
-"""Metrics of the fold. What is ignored is counted, so that a new kind of fact shows up on a graph."""
+"""Metrics of the fold."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from prometheus_client import Counter, Gauge, Histogram
 
 FOLDED: Final = Counter(
     "openitem_projections_folded_total", "Facts folded into the read models, by kind; repeats are not.", ["fact"]
-)
-IGNORED: Final = Counter(
-    "openitem_projections_ignored_total",
-    "Facts that no read model takes, by kind. A kind you do not expect here is one that nobody wrote a fold for.",
-    ["fact"],
 )
 BATCH_SECONDS: Final = Histogram(
     "openitem_projections_batch_seconds",

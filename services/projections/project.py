@@ -12,7 +12,7 @@ from services.kernel.position import channel_of
 from services.kernel.store import Conn
 from services.projections import metrics, schema
 from services.projections.deltas import Receipt
-from services.projections.fold import earlier_receipts, fold, folded
+from services.projections.fold import earlier_receipts, fold
 from services.projections.writer import write
 
 CONSUMER: Final = "projections"
@@ -58,4 +58,4 @@ async def project(conn: Conn, batch: Sequence[Delivered], *, fresh: bool = False
 
 def _count(batch: Sequence[Delivered]) -> None:
     for kind, count in Counter([type(known.fact) for known in batch]).items():
-        (metrics.FOLDED if folded(kind) else metrics.IGNORED).labels(kind.__name__).inc(count)
+        metrics.FOLDED.labels(kind.__name__).inc(count)

@@ -274,7 +274,7 @@ def parking(version: int, code: str, reason: str) -> Parking:
         headers=codec.headers_of(envelope),
         value=codec.encode(fact),
     )
-    return Parking(Arrived(record, envelope.stream, version, None), version, code, reason)
+    return Parking(Arrived(record, envelope.stream, version, envelope, None), version, code, reason)
 
 
 class TestRepublish:

@@ -82,7 +82,7 @@ async def test_it_folds_all_topics_and_checks_the_laws(
         async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             told = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
         assert 'openitem_projections_folded_total{fact="InvoiceIssued"}' in told
-        assert 'openitem_projections_ignored_total{fact="ItemOpened"}' in told
+        assert 'openitem_consumer_ignored_total{consumer="projections",type="openitem.payment.item_opened.v1"}' in told
     finally:
         process.send_signal(signal.SIGTERM)
         _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)

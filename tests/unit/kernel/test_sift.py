@@ -84,3 +84,15 @@ def test_whatever_order_versions_come_in_they_are_applied_once_and_in_order(vers
     result, known = sifted(versions, Held())
     assert versions_of(result) == list(range(1, known.version + 1))
     assert len(result.apply) + len(result.park) + sum(result.repeats.values()) == len(versions)
+
+
+def test_a_fact_that_is_ignored_moves_its_stream_on_and_is_not_handed_on() -> None:
+    key, headers, _ = sent(ACCOUNT, 1)
+    record = SimpleNamespace(topic="t", partition=0, offset=1, key=key, headers=headers, value=b"{}")
+    wire = dict(headers)["ce_type"].decode()
+    ignored = arrive(record, frozenset({wire}))  # type: ignore[arg-type]
+    known = Held()
+    result = sift([ignored, arrived(2)], {ignored.stream: known})
+    assert versions_of(result) == [1, 2]
+    assert [one.fact is None for one in result.apply] == [True, False]
+    assert known.version == 2
