@@ -46,7 +46,7 @@ def _sums_of(source: str) -> str:
 
 _SUMS_OF: Final = {staged: _sums_of(MOVEMENT.source(staged=staged)) for staged in (False, True)}
 _SUMS_OF_ALL: Final = _sums_of("movement AS u")
-_MANY: Final = 100  # Rows; below it the round trip of copying costs more than it saves.
+STAGED_MIN = 100  # Rows of a table; below it the round trip of copying costs more than it saves.
 _STAGES: Final = """
 SELECT relname, pg_relation_size(oid) > 0 AS used
 FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'fold\\_%' AND relkind = 'r'
@@ -68,7 +68,7 @@ async def write(conn: Conn, deltas: Deltas, *, fresh: bool = False) -> None:
             continue
         if fresh and not table.key:
             await _copy(conn, table, rows, table.name)
-        elif len(rows) >= _MANY:
+        elif len(rows) >= STAGED_MIN:
             if stages is None:
                 stages = {row["relname"]: row["used"] for row in await conn.fetch(_STAGES)}
             await _stage(conn, table, rows, used=stages.get(table.stage))
@@ -77,7 +77,7 @@ async def write(conn: Conn, deltas: Deltas, *, fresh: bool = False) -> None:
             await conn.execute(table.of_arrays, *_columns(rows))
     moved = deltas.rows(MOVEMENT)
     if moved and not fresh:
-        staged = len(moved) >= _MANY
+        staged = len(moved) >= STAGED_MIN
         await conn.execute(_SUMS_OF[staged], *([] if staged else _columns(moved)))
 
 
