@@ -26,7 +26,7 @@ KAFKA_AWAY: Final = (KafkaError, AioKafkaError, topics.TopicMissing, OSError, Ti
 
 _POLL_MS: Final = 200  # How long a look for records waits; also how soon a stop is seen.
 _FEW_BYTES: Final = 64 * 1024  # About a hundred facts: so many are worth a batch at once.
-_SLICE: Final = 100  # Records taken out of the client and decoded at a stretch, about two milliseconds.
+_SLICE: Final = 200  # Records taken out of the client and decoded at a stretch, about four milliseconds.
 _ANSWER_S_MAX: Final = 20.0
 _LEAVE_S_MAX: Final = 10.0
 _REVOKE_S_MAX: Final = 5.0  # For what is in flight, when a rebalance takes partitions away: others wait for us.

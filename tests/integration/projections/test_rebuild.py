@@ -61,6 +61,25 @@ async def test_it_equals_what_was_live(system: System) -> None:
     assert not await system.look.fetchval("SELECT 1 FROM pg_namespace WHERE nspname IN ('rebuild', 'replaced')")
 
 
+async def test_its_tables_have_the_indexes_and_constraints_they_had(system: System) -> None:
+    """Some are put off until the rows are there, and made on two connections at a time."""
+
+    async def kept() -> list[str]:
+        query = """
+            SELECT indexdef FROM pg_indexes WHERE schemaname = 'live'
+            UNION ALL
+            SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+            WHERE connamespace = 'live'::regnamespace ORDER BY 1
+        """
+        return [line for (line,) in await system.look.fetch(query)]
+
+    before = await kept()
+    await record(system.stores, history(Random(15), 100).log)
+    await system.rebuild()
+    assert await kept() == before
+    assert len(before) > 60
+
+
 async def test_from_nothing_and_then_everything_kafka_delivers_is_a_repeat(system: System) -> None:
     books = history(Random(8), 200)
     await record(system.stores, books.log)
