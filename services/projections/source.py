@@ -13,7 +13,7 @@ from events.registry import Unreadable
 from services.kernel.delivery import Delivered
 from services.projections.fold import IGNORED
 
-BATCH: Final = 20_000  # Of a log, read at once, and folded in one transaction of each lane.
+BATCH: Final = 10_000  # Of a log, read at once, and folded in one transaction of each lane.
 _SLICE: Final = 100  # Facts decoded at a stretch, about a millisecond: in between Postgres gets its next statement.
 
 
