@@ -72,12 +72,9 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
 
 async def _bisect(conn: Conn, handler: Handler, facts: Sequence[Arrived]) -> list[Parking]:
     """Have the handler apply the facts; answers those at fault, each with the later ones of its stream."""
-    batch = [one.fact for one in facts if one.fact is not None]
-    if not batch:
-        return []
     try:
         async with conn.transaction():  # A savepoint.
-            await handler(conn, batch)
+            await handler(conn, [one.fact for one in facts if one.fact is not None])
     except Exception as error:
         fault = fault_of(error)
         if fault is None:

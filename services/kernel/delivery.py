@@ -21,7 +21,8 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
 
 
 # Applies a batch within the transaction that also stores the consumer's position.
-#   Shapes  at least one fact; facts of one stream in order, without repeats and without holes; topics mixed
+#   Shapes  facts of one stream in order, without repeats and without holes; topics mixed. At least one, unless the
+#           consumer ignores all that came: their streams move on with the commit, which somebody may wait to be told
 #   Errors  Refused, or what Postgres says against the data, parks the fact at fault (found by bisecting, so a handler
 #           sees facts again after a rollback) and holds back its stream. `Arriving` is tried again by itself, later.
 #           Transient errors retry the batch. Anything else stops the process.

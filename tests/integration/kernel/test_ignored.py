@@ -38,12 +38,13 @@ async def parked_as(store: Store, *codes: str) -> None:
 
 
 async def test_they_are_counted_in_their_stream_and_not_looked_at(settings: Settings, store: Store) -> None:
-    account = uuid4()
+    account, notes = uuid4(), Notes()
     await put(settings, sent(account, 1), empty(account, 2), empty(account, 3))
-    async with running(ignoring(settings, store, Notes())):
+    async with running(ignoring(settings, store, notes)):
         await applied(store, account, 3)
         await put(settings, empty(account, 4))
         await applied(store, account, 4)
+    assert notes.batches[-1] == 0, "the handler takes part in every commit"
     assert await noted(store) == {stream_of(account): [1]}
     assert await store.pool.fetchval("SELECT count(*) FROM parked") == 0
 
