@@ -107,10 +107,14 @@ class Postgres(Server):
             raise ServerFailed(f"initdb failed in {self.data}\n{made.stdout}{made.stderr}")
 
     def command(self) -> list[str]:
-        settings = SETTINGS | ({} if self.durable else UNSAFE_BUT_FAST) | {
-            "port": str(self.port),
-            "unix_socket_directories": self._socket_directory,
-        }
+        settings = (
+            SETTINGS
+            | ({} if self.durable else UNSAFE_BUT_FAST)
+            | {
+                "port": str(self.port),
+                "unix_socket_directories": self._socket_directory,
+            }
+        )
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return [str(BIN / "postgres"), "-D", str(self.data), *options]
 
