@@ -71,3 +71,12 @@ def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.stdlib.get_logger("x").info("quiet")
     sys.stderr.flush()
     assert lines(capsys) == []
+
+
+@pytest.mark.parametrize("value", ["half a character: \ud800", 2**70, {1, 2}, b"bytes", object()])
+def test_no_value_keeps_a_line_from_being_written(capsys: pytest.CaptureFixture[str], value: object) -> None:
+    configure_logs(service="invoice")
+    structlog.stdlib.get_logger("x").info("odd", value=value)
+    [line] = lines(capsys)
+    assert line["event"] == "odd"
+    assert "value" in line
