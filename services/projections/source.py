@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -27,7 +28,7 @@ class Logged(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """A piece of a log: its facts in order, but for those that no read model takes, up to a seq."""
+    """A piece of a log: its facts in order, up to a seq."""
 
     upto: int
     facts: list[Logged]
@@ -51,10 +52,10 @@ class Source:
         """The highest seq given."""
         return int(await self._conn.fetchval("SELECT seq_assigned FROM relay"))
 
-    async def after(self, seq: int, last: int) -> Stretch:
-        """A batch of the log behind `seq`, and nothing beyond `last`."""
+    async def after(self, seq: int, last: int, without: Collection[str] = IGNORED) -> Stretch:
+        """A batch of the log behind `seq`, and nothing beyond `last`; facts of some types are left out."""
         upto = min(seq + BATCH, last)
-        rows = await self._conn.fetch(_AFTER, seq, upto, BATCH, list(IGNORED))
+        rows = await self._conn.fetch(_AFTER, seq, upto, BATCH, list(without))
         logged: list[Logged] = []
         for at in range(0, len(rows), _SLICE):
             logged += map(self._logged, rows[at : at + _SLICE])

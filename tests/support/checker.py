@@ -167,15 +167,16 @@ class Checker:
         source = await Source.open(service, database_url(self.postgres, service))
         try:
             last = await source.last()
-            while batch := await source.after(self._folded.get(service, 0), last):
-                known = [one.known for one in batch if one.known is not None]
-                assert len(known) == len(batch), f"{service} recorded a fact that cannot be read"
+            while self._folded.get(service, 0) < last:
+                stretch = await source.after(self._folded.get(service, 0), last, without=())
+                known = [one.known for one in stretch.facts if one.known is not None]
+                assert len(known) == len(stretch.facts), f"{service} recorded a fact that cannot be read"
                 await absorb(projected, known)
                 if service in MIRROR_FEEDS:
                     async with mirrored.transaction():
                         await mirrored.execute("SELECT set_config('openitem.branches', '*', true)")
                         await mirror.keep(mirrored, known)
-                self._folded[service] = batch[-1].seq
+                self._folded[service] = stretch.upto
         finally:
             await source.close()
 
