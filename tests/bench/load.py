@@ -16,6 +16,7 @@ from tests.bench.ledger import CURRENCY, Ledger
 LOOKED_AT: Final = 20  # One command in so many is waited for in a report: more would measure the reports.
 _WAIT_S: Final = 10
 _FIRST: Final = 80  # Commands that are not counted.
+_WARM_S: Final = 10  # So long the load runs before it is: Kafka compiles, Postgres sweeps what was imported.
 _SETTLED_S_MAX: Final = 300.0
 _OVERLOADED: Final = 503
 _DAY: Final = "2026-06-30"
@@ -33,8 +34,8 @@ class Load:
     put_off: int = 0
     rate: float = 0.0
 
-    async def prepare(self) -> None:
-        """The ledger's invoices into the books, and everything that follows from them; every route once."""
+    async def prepare(self, rate: int) -> None:
+        """The ledger's invoices into the books, and what follows from them; then the load itself, for a while."""
         for kind in ("branches", "accounts", "invoices"):
             url, file = f"{self.urls['invoice']}/imports/{kind}", self.ledger.file(kind)
             answer = await self.client.ask("POST", url, {"Content-Type": "text/csv"}, file)
@@ -45,17 +46,18 @@ class Load:
         # Connections are opened, and statements prepared on each, when commands first come at once.
         await asyncio.gather(*(self._command(at - _FIRST, wait_s=_WAIT_S) for at in range(_FIRST)))
         await self._settled()
+        await self.run(_WARM_S, rate, first=-2 * _FIRST - _WARM_S * rate)
         self.acknowledged.clear()
         self.visible.clear()
         self.put_off = 0
 
-    async def run(self, seconds: int, rate: int) -> None:
-        """So many commands a second, whatever the answers take."""
+    async def run(self, seconds: int, rate: int, first: int = 0) -> None:
+        """So many commands a second, numbered from `first`, whatever the answers take."""
         tasks = []
         began = time.perf_counter()
         for at in range(seconds * rate):
             await asyncio.sleep(max(0.0, began + at / rate - time.perf_counter()))
-            tasks.append(asyncio.create_task(self._command(at)))
+            tasks.append(asyncio.create_task(self._command(first + at)))
         await asyncio.gather(*tasks)
         self.rate = (len(tasks) - self.put_off) / (time.perf_counter() - began)
 

@@ -79,7 +79,7 @@ async def _loaded(stack: Stack, supervisor: Supervisor, invoices: int) -> tuple[
     headers = {"Authorization": f"Bearer {mint(stack.state, 'bench', ['admin', 'integration'], '*')}"}
     async with Client(headers) as client:
         load = Load(stack.urls, ledger, client)
-        await load.prepare()
+        await load.prepare(RATE)
         before = dict(_processor_s(supervisor))
         await load.run(SECONDS, RATE)
         return load, {name: seconds - before[name] for name, seconds in _processor_s(supervisor)}
