@@ -62,11 +62,42 @@ class _Lines:
         self._line = 0
 
     def item(self, kind: str, item: Item, minor: int, receipt_id: UUID | None = None) -> None:
+        self._add(
+            kind,
+            minor,
+            item.item_id,
+            receipt_id,
+            item.branch,
+            item.account_id,
+            item.job_id,
+            item.issued_on,
+            item.due_on,
+        )
+
+    def cash(self, receipt_id: UUID, account_id: UUID | None, minor: int) -> None:
+        """Unapplied cash, which ages from the day it came in."""
+        branch, on = self._known.fact.branch, self._out.receipts[receipt_id].received_on
+        self._add("unapplied", minor, None, receipt_id, branch, account_id, None, on, on)
+
+    def _add(
+        self,
+        kind: str,
+        minor: int,
+        item_id: UUID | None,
+        receipt_id: UUID | None,
+        branch: str,
+        account_id: UUID | None,
+        job_id: UUID | None,
+        issued_on: date,
+        due_on: date,
+    ) -> None:
         self._line += 1
         if not minor:
             return
         envelope, on = self._known.envelope, self._known.fact.effective_on
-        self._begin(item.branch, on)
+        begun = self._out.begun.get(branch)
+        if begun is None or on < begun:
+            self._out.begun[branch] = self._out.at(BRANCH, branch).first_on = on
         self._out.add(
             MOVEMENT,
             MovementRow(
@@ -75,54 +106,19 @@ class _Lines:
                 self._line,
                 kind,
                 self._cause,
-                item.item_id,
+                item_id,
                 receipt_id,
-                item.branch,
-                item.account_id,
-                item.job_id,
+                branch,
+                account_id,
+                job_id,
                 self._currency,
-                item.issued_on,
-                item.due_on,
+                issued_on,
+                due_on,
                 on,
                 envelope.recorded_at,
                 minor,
             ),
         )
-
-    def cash(self, receipt_id: UUID, account_id: UUID | None, minor: int) -> None:
-        """Unapplied cash, which ages from the day it came in."""
-        self._line += 1
-        if not minor:
-            return
-        envelope, fact = self._known.envelope, self._known.fact
-        came_on = self._out.receipts[receipt_id].received_on
-        self._begin(fact.branch, fact.effective_on)
-        self._out.add(
-            MOVEMENT,
-            MovementRow(
-                envelope.stream,
-                envelope.stream_version,
-                self._line,
-                "unapplied",
-                self._cause,
-                None,
-                receipt_id,
-                fact.branch,
-                account_id,
-                None,
-                self._currency,
-                came_on,
-                came_on,
-                fact.effective_on,
-                envelope.recorded_at,
-                minor,
-            ),
-        )
-
-    def _begin(self, branch: str, on: date) -> None:
-        begun = self._out.begun.get(branch)
-        if begun is None or on < begun:
-            self._out.begun[branch] = self._out.at(BRANCH, branch).first_on = on
 
 
 def _issued(out: Deltas, known: Delivered) -> None:
