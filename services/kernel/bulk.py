@@ -39,6 +39,7 @@ C = TypeVar("C")
 ATTEMPTS_MAX: Final = 5  # Of one batch, when others write to the same streams or the database is away.
 _BACKOFF_S: Final = 0.2  # Doubles with every attempt: 6 s in all, which a restart of Postgres fits in.
 _READERS: Final[dict[str, Callable[[type[msgspec.Struct], int], Reader]]] = {CSV: CsvRows, NDJSON: JsonRows}
+_UNSTORABLE: Final = (asyncpg.DataError, ValueUnstorable)  # A value that Postgres, or a column of ours, cannot hold.
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -184,10 +185,7 @@ class Import(Generic[R, C]):
         """Carry out a batch; answers the rows that did not land. Errors: Busy and the transients, after retries."""
         try:
             outcomes = await self._carry_out(batch.commands) if batch.commands else []
-        except (
-            asyncpg.DataError,
-            ValueUnstorable,
-        ):  # A value in one of them that Postgres cannot hold: only that row is bad.
+        except _UNSTORABLE:  # A value in one of them: only that row is bad.
             outcomes = [await self._alone(command) for command in batch.commands]
         rejected = list(batch.rejected)
         for number, outcome in zip(batch.numbers, outcomes, strict=True):
@@ -205,7 +203,7 @@ class Import(Generic[R, C]):
     async def _alone(self, command: C) -> Outcome:
         try:
             return (await self._carry_out([command]))[0]
-        except (asyncpg.DataError, ValueUnstorable):
+        except _UNSTORABLE:
             return Outcome(0, ValueUnstorable("a value is out of range or not text"))
 
     async def _carry_out(self, commands: Sequence[C]) -> list[Outcome]:
