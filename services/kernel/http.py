@@ -6,7 +6,7 @@ Owns the life of the pool, health, metrics and the log of facts. What a route ne
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from services.kernel.log_route import log_router
 from services.kernel.metrics import note_build
 from services.kernel.middleware import PUBLIC, Rim
 from services.kernel.openapi import document_problems
+from services.kernel.position_route import position_router
 from services.kernel.problem import add_problem_handlers
 from services.kernel.request import CommandAnswer, answer, cause_of, meta_of, store_of, wait_of
 from services.kernel.settings import Settings
@@ -58,10 +59,12 @@ def create_app(
     index: Index | None = None,
     roles: Mapping[str, frozenset[str]] = ROLES,
     store_routes: bool = True,
+    opened: Callable[[FastAPI], None] = lambda _app: None,
 ) -> FastAPI:
     """The application of one service. Its state has `settings` and, while it runs, `pool` and `store`.
 
-    `store_routes` adds the log of facts, which a service without an event store (reporting) has not.
+    `store_routes` adds the log of facts and how far it reaches, which a service without an event store (reporting) has
+    not. `opened` is called when there is a pool, for what else the state is to have.
     """
 
     @asynccontextmanager
@@ -76,6 +79,7 @@ def create_app(
             log.error("database_unreachable", host=where.hostname, port=where.port, name=where.path, error=str(error))
             raise
         app.state.pool, app.state.store = pool, Store(pool, index)
+        opened(app)
         try:
             yield
         finally:
@@ -86,7 +90,8 @@ def create_app(
     keys = KeySet(key_source(settings.jwks))
     verifier = Verifier(keys, issuer=settings.issuer, audience=settings.audience, roles=roles)
     add_problem_handlers(app)
-    for router in (*routers, health_router(), *([log_router(settings.service)] if store_routes else [])):
+    store_routers = [log_router(settings.service), position_router()] if store_routes else []
+    for router in (*routers, health_router(), *store_routers):
         app.include_router(router)
     document_problems(app)
     note_build(settings.service)

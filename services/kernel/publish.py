@@ -10,14 +10,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from struct import Struct
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from events.codec import Headers
-from events.topics import PARTITIONS
+from events.topics import partition_of
 from services.kernel import tracing
 from services.kernel.outbox import Row
 
@@ -27,9 +26,6 @@ _BATCH_BYTES_MAX: Final = 512 * 1024
 # A broker that neither acknowledges nor fails for so long: begin again with a new connection.
 _ACKNOWLEDGE_S_MAX: Final = 120.0
 _STOP_S_MAX: Final = 2.0
-_WORDS: Final = [Struct(f"<{n}I") for n in range(65)]
-_MURMUR: Final = 0x5BD1E995
-_32_BITS: Final = 0xFFFFFFFF
 _MS: Final = 1_000
 _S: Final = 1_000_000
 
@@ -196,22 +192,3 @@ def headers_of_row(row: Row, key: bytes, fixed: Headers, types: dict[str, bytes]
 def _second_text(seconds: int) -> bytes:
     """`codec.time_text` up to the point. Facts of one second come one after the other."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19].encode()
-
-
-def partition_of(key: bytes, m: int = _MURMUR, mask: int = _32_BITS) -> int:
-    """The partition of a key, as every Kafka client chooses it: murmur2, the sign bit cleared, modulo the partitions.
-
-    aiokafka's own takes the bytes one by one, and was a fifth of the relay's time. `m` and `mask` are constants, here
-    so that the loop finds them at once.
-    """
-    length = len(key)
-    h = 0x9747B28C ^ length
-    words = length >> 2
-    unpack = _WORDS[words] if words < len(_WORDS) else Struct(f"<{words}I")
-    for word in unpack.unpack_from(key):
-        k = (word * m) & mask
-        h = ((h * m) ^ ((k ^ (k >> 24)) * m)) & mask
-    if rest := length & 3:
-        h = ((h ^ int.from_bytes(key[-rest:], "little")) * m) & mask
-    h = ((h ^ (h >> 13)) * m) & mask
-    return ((h ^ (h >> 15)) & 0x7FFFFFFF) % PARTITIONS

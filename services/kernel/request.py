@@ -22,6 +22,7 @@ from services.kernel.store import Recorded, Store, versions_text
 WAIT_S_MAX: Final = 30  # Longer than any projection should be behind, shorter than a proxy's patience.
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _ETAG: Final = re.compile(r'"([1-9][0-9]{0,8})"')
+_AFTER: Final = re.compile(r"([a-z-]+-[A-Za-z0-9-]{1,64})@([0-9]{1,9})")
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;|,|$)", re.IGNORECASE)
 
 
@@ -43,6 +44,13 @@ class IfMatchMalformed(Refused):
     """If-Match names no version."""
 
     code = "if_match_malformed"
+    kind = Kind.MALFORMED
+
+
+class AfterMalformed(Refused):
+    """Openitem-After names no position."""
+
+    code = "after_malformed"
     kind = Kind.MALFORMED
 
 
@@ -93,6 +101,20 @@ def wait_of(prefer: str | None) -> float:
     """
     found = _WAIT.search(prefer or "")
     return float(min(int(found[1]), WAIT_S_MAX)) if found else 0.0
+
+
+def after_of(header: str) -> dict[str, int]:
+    """The versions of streams that a reader wants to see, from what commands answered as Openitem-Position.
+
+    Errors   AfterMalformed.
+    """
+    wanted: dict[str, int] = {}
+    for part in header.split(","):
+        found = _AFTER.fullmatch(part.strip())
+        if found is None:
+            raise AfterMalformed("write it as a command answered it: stream@version,...", field="Openitem-After")
+        wanted[found[1]] = max(int(found[2]), wanted.get(found[1], 0))
+    return wanted
 
 
 async def meta_of(

@@ -4,8 +4,7 @@ it is. A reader who names what he just recorded can wait for it to show.
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -13,24 +12,16 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from fastapi import Depends, FastAPI, Header, Request
+from fastapi import Depends, Header, Request
 from pydantic import BaseModel, Field
 
 from services.kernel.auth import Caller, caller_of
 from services.kernel.errors import Kind, Refused
-from services.kernel.request import wait_of
+from services.kernel.request import after_of, wait_of
 from services.reporting.arrivals import Arrivals
 
 CONSUMER: Final = "projections"
 SCHEMA: Final = "live"
-_AFTER: Final = re.compile(r"([a-z-]+-[A-Za-z0-9-]{1,64})@([0-9]{1,9})")
-
-
-class AfterMalformed(Refused):
-    """Openitem-After names no position."""
-
-    code = "after_malformed"
-    kind = Kind.MALFORMED
 
 
 class NotYetVisible(Refused):
@@ -72,7 +63,7 @@ async def reading(
     """A reading for a route. Errors: AfterMalformed; NotYetVisible when the wait is over."""
     pool: asyncpg.Pool[asyncpg.Record] = request.app.state.pool
     if openitem_after:
-        await _await_visible(request.app, openitem_after, wait_of(prefer))
+        await _await_visible(request.app.state.arrivals, after_of(openitem_after), wait_of(prefer))
     async with open_reading(pool, caller, request.app.state.settings.timezone) as opened:
         yield opened
 
@@ -87,16 +78,8 @@ async def open_reading(pool: asyncpg.Pool[asyncpg.Record], caller: Caller, timez
         yield Reading(conn, caller, behind, now, now.astimezone(ZoneInfo(timezone)).date())
 
 
-async def _await_visible(app: FastAPI, after: str, wait_s: float) -> None:
-    wanted: dict[str, int] = {}
-    for part in after.split(","):
-        found = _AFTER.fullmatch(part.strip())
-        if found is None:
-            raise AfterMalformed("write it as a command answered it: stream@version,...", field="Openitem-After")
-        wanted[found[1]] = max(int(found[2]), wanted.get(found[1], 0))
-    if not hasattr(app.state, "arrivals"):
-        app.state.arrivals = Arrivals(app.state.pool, CONSUMER)
-    if not await app.state.arrivals.show(wanted, wait_s):
+async def _await_visible(arrivals: Arrivals, wanted: Mapping[str, int], wait_s: float) -> None:
+    if not await arrivals.show(wanted, wait_s):
         raise NotYetVisible("it is recorded, but the reports do not show it yet", field="Openitem-After")
 
 

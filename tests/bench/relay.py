@@ -13,9 +13,8 @@ from kafka import KafkaProducer
 
 from events.codec import headers_of
 from events.envelope import Envelope
-from events.topics import PARTITIONS, topic_of
+from events.topics import PARTITIONS, partition_of, topic_of
 from services.kernel.outbox import Row, open_outbox
-from services.kernel.publish import partition_of
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.store import Change, Decision, Store, Streams

@@ -40,8 +40,9 @@ class FrontDoor:
         all_headers = self._headers | {"Idempotency-Key": key or uuid4().hex} | given
         return await self._client.post(path, json=body, headers=all_headers)
 
-    async def get(self, path: str) -> httpx.Response:
-        return await self._client.get(path, headers=self._headers)
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self._client.get(path, headers=self._headers | given)
 
     async def post_file(self, path: str, body: bytes, content_type: str) -> httpx.Response:
         return await self._client.post(path, content=body, headers=self._headers | {"Content-Type": content_type})

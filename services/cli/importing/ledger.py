@@ -31,6 +31,13 @@ KINDS: Final[dict[str, str]] = {
     "recoveries": "escalation",
     "write-offs": "escalation",
 }
+# Whom each of these services follows, of those that are sent to before it.
+FOLLOWS: Final[dict[str, tuple[str, ...]]] = {
+    "invoice": (),
+    "payment": ("invoice",),
+    "contact": ("invoice", "payment"),
+    "escalation": ("invoice", "payment", "contact"),
+}
 FIELD_BYTES_MAX: Final = 1 << 20  # A cell above this is a broken quote, not a value.
 
 

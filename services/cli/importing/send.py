@@ -1,25 +1,36 @@
-"""Send the records of a ledger to the services that own them, and gather what did not land."""
+"""Send the records of a ledger to the services that own them, and gather what did not land.
+
+Services learn of each other's facts over Kafka. Before a kind is sent, its service has to know all that those it
+follows have recorded: what becomes of a row does not depend on how fast that is.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import httpx
 import msgspec
 
 from services.cli.importing.lanes import Lanes, Row
-from services.cli.importing.ledger import KINDS, Ledger, Problem
+from services.cli.importing.ledger import FOLLOWS, KINDS, Ledger, Problem
 
-WAIT_S: Final = 30  # A receipt may name an invoice that the payment service is just about to learn of.
+T = TypeVar("T")
+WAIT_S: Final = 30  # What a service lets us wait in one request, until it knows what others recorded.
+AWAITED_S_MAX: Final = 1_800  # For all of that: a large ledger takes the services that follow it minutes.
 ATTEMPTS_MAX: Final = 5  # Sends of one request while a service is away; rows that landed are on record, not doubled.
 _RETRY_S: Final = 1.0
 
 
 class ServiceAway(Exception):
     """A service did not answer, or could not go on. What was sent is safe: the same file can be sent again."""
+
+
+class _NotDone(Exception):
+    """The answer is not what it should be: ask again."""
 
 
 class NotAllowed(Exception):
@@ -77,7 +88,11 @@ def send(
         for kind in ledger.kinds():
             tally = report.tallies[kind] = Tally()
             began = time.monotonic()
-            url = f"{urls[KINDS[kind]]}/imports/{kind}"
+            progress(kind, 0)
+            service = KINDS[kind]
+            for followed in FOLLOWS[service]:
+                _await_known(client, urls[service], urls[followed], token)
+            url = f"{urls[service]}/imports/{kind}"
             problems = _send_kind(client, ledger, kind, url, token, tally, refused, progress)
             # Requests overtake each other: the file's order is the one that its owner looks for.
             for problem in sorted(problems, key=lambda problem: problem.line):
@@ -100,19 +115,17 @@ def _send_kind(
 ) -> list[Problem]:
     """Every record of one kind; answers those that did not land. Errors: those of `send`."""
     problems: list[Problem] = []
-    awaited: list[tuple[Row, Problem]] = []
 
     def post(rows: Sequence[Row]) -> _Answered:
         body = b"".join(msgspec.json.encode(record) + b"\n" for _, record in rows)
-        return _Answered(rows, _post(client, url, body, token()))
+        headers = {**_bearer(token), "Content-Type": "application/x-ndjson"}
+        return _Answered(rows, _ask(partial(client.post, url, content=body, headers=headers), _lines))
 
     def note(answered: Iterable[_Answered]) -> None:
         for one in answered:
-            refusals = list(_refusals(one, kind))
-            awaited.extend((row, problem) for row, problem, arriving in refusals if arriving)
-            problems.extend(problem for _, problem, arriving in refusals if not arriving)
+            problems.extend(_refusals(one, kind))
             tally.add(one.lines[-1])
-            progress(kind, len(one.rows) - sum(arriving for _, _, arriving in refusals))
+            progress(kind, len(one.rows))
 
     with Lanes(kind, post) as lanes:
         for row, found in ledger.records(kind):
@@ -125,55 +138,66 @@ def _send_kind(
             else:
                 note(lanes.put((row.line, found)))
         note(lanes.rest())
-        landed = 0
-        while awaited and tally.landed > landed:  # What they wait for may be long in coming, and still be coming.
-            landed, again = tally.landed, sorted(awaited, key=_line)
-            awaited.clear()
-            for one, _ in again:
-                note(lanes.put(one))
-            note(lanes.rest())
-    progress(kind, len(awaited))
-    problems.extend(problem for _, problem in awaited)
     tally.rejected = len(problems)
     return problems
 
 
-def _line(awaited: tuple[Row, Problem]) -> int:
-    return awaited[1].line
+def _await_known(client: httpx.Client, url: str, followed: str, token: Callable[[], str]) -> None:
+    """Wait until one service knows all that another one has recorded. Errors: those of `send`."""
+    position = _ask(lambda: client.get(f"{followed}/position", headers=_bearer(token)), _position)
+    deadline = time.monotonic() + AWAITED_S_MAX
+    while position:
+        headers = {**_bearer(token), "Openitem-After": position, "Prefer": f"wait={WAIT_S}"}
+        if _ask(partial(client.get, f"{url}/position", headers=headers), _position) is not None:
+            return
+        if time.monotonic() >= deadline:
+            raise ServiceAway(f"{url} does not learn of what {followed} recorded; does its worker run?")
 
 
-def _post(client: httpx.Client, url: str, body: bytes, token: str) -> Sequence[dict[str, Any]]:
+def _position(response: httpx.Response) -> str | None:
+    """How far a service has recorded; None where it does not know yet what it was asked about."""
+    if response.status_code == 503 and response.json()["code"] == "not_yet_known":
+        return None
+    if response.status_code != 200:
+        raise _NotDone
+    return response.headers["openitem-position"]
+
+
+def _lines(response: httpx.Response) -> Sequence[dict[str, Any]]:
+    """The answer to an import that was carried out to its end."""
+    if response.status_code != 200:
+        raise _NotDone
+    lines = [msgspec.json.decode(line) for line in response.content.splitlines() if line]
+    if not lines or lines[-1].get("line") != "summary":
+        raise _NotDone
+    return lines
+
+
+def _bearer(token: Callable[[], str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token()}"}
+
+
+def _ask(send: Callable[[], httpx.Response], read: Callable[[httpx.Response], T]) -> T:
     """Send one request until it is carried out to its end. Landed rows of an earlier try come back as on record."""
-    headers = {
-        "Authorization": f"Bearer {token}",
-        "Content-Type": "application/x-ndjson",
-        "Prefer": f"wait={WAIT_S}",
-    }
-    trouble = "no answer"
+    trouble = ""
     for attempt in range(ATTEMPTS_MAX):
         if attempt:
             time.sleep(_RETRY_S * attempt)
         try:
-            response = client.post(url, content=body, headers=headers)
+            response = send()
+            if response.status_code in (401, 403):
+                raise NotAllowed(response.text)
+            return read(response)
         except httpx.TransportError as error:
-            trouble = f"{type(error).__name__}: {error}"
-            continue
-        if response.status_code in (401, 403):
-            raise NotAllowed(response.text)
-        if response.status_code != 200:
-            trouble = f"{response.status_code}: {response.text[:300]}"
-            continue
-        answers = [msgspec.json.decode(line) for line in response.content.splitlines() if line]
-        if answers and answers[-1].get("line") == "summary":
-            return answers
-        trouble = str(answers[-1:]) or "the answer broke off"
-    raise ServiceAway(f"{url}: {trouble}")
+            trouble = f"{error.request.url}: {type(error).__name__}: {error}"
+        except _NotDone:
+            trouble = f"{response.url}: {response.status_code}: {response.text[-300:]}"
+    raise ServiceAway(trouble)
 
 
-def _refusals(answered: _Answered, kind: str) -> Iterator[tuple[Row, Problem, bool]]:
-    """The rows that did not land, and of each whether it may yet."""
+def _refusals(answered: _Answered, kind: str) -> Iterator[Problem]:
+    """The rows that did not land."""
     for answer in answered.lines:
         if answer["line"] == "rejected":
-            row = answered.rows[answer["row"] - 1]
-            problem = Problem(row[0], kind, answer.get("field"), answer["code"], answer["message"])
-            yield row, problem, answer.get("arriving", False)
+            line, _ = answered.rows[answer["row"] - 1]
+            yield Problem(line, kind, answer.get("field"), answer["code"], answer["message"])

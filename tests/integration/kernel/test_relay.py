@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
-from events.topics import PARTITIONS, topic_of
+from events.topics import PARTITIONS, partition_of, topic_of
 from services.kernel.errors import VersionConflict
 from services.kernel.outbox import open_outbox
-from services.kernel.publish import Publisher, partition_of
+from services.kernel.publish import Publisher
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.store import FactTooLarge, Store

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from events.codec import headers_of
 from events.envelope import Envelope
-from events.topics import PARTITIONS
+from events.topics import PARTITIONS, partition_of
 from services.kernel.parking import headers_json, headers_of_json
-from services.kernel.publish import fixed_headers, headers_of_row, partition_of
+from services.kernel.publish import fixed_headers, headers_of_row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
