@@ -14,7 +14,7 @@ from tests.support.firm import Firm
 from tests.support.routes import routes_of
 
 Params = dict[str, Any]
-# What can be asked of the reports' lists, beside whom they are about.
+# What can be asked of lists, beside whom they are about.
 _LISTS: dict[str, list[Params]] = {
     "/aging": [
         *({"by": by, "sort": sort, "as_of": day} for by, sort, day in product(
@@ -28,6 +28,7 @@ _LISTS: dict[str, list[Params]] = {
     "/accounts": [{}],
     "/consistency": [{}, {"thorough": "true"}],
     "/freshness": [{}],
+    "/position": [{}],
 }  # fmt: skip
 _CSV = {"/aging", "/cash-flow", "/bad-debt", "/items", "/accounts", "/consistency", "/accounts/{account_id}/timeline"}
 
@@ -58,13 +59,14 @@ def about(firm: Firm, life: Life) -> Iterator[Question]:
 
 
 def lists(firm: Firm) -> Iterator[Question]:
-    """The reports' lists, in every form."""
-    for method, route, _ in routes_of(firm.apps["reporting"]):
-        if method == "GET" and "{" not in route:
-            for params in _LISTS[route]:
-                yield Question("reporting", route, route, params)
-                if route in _CSV:
-                    yield Question("reporting", route, route, {**params, "format": "csv"})
+    """The reports' lists, in every form, and how far each service has recorded."""
+    for service, app in firm.apps.items():
+        for method, route, _ in routes_of(app):
+            if method == "GET" and "{" not in route:
+                for params in _LISTS[route]:
+                    yield Question(service, route, route, params)
+                    if route in _CSV:
+                        yield Question(service, route, route, {**params, "format": "csv"})
 
 
 def filtered(life: Life) -> Iterator[Question]:

@@ -89,7 +89,7 @@ PERMISSIONS: Final[dict[str, dict[str, str]]] = {
 
 
 def expected(service: str, route: str) -> str:
-    if route.startswith("POST /imports/"):
+    if route.startswith("POST /imports/") or route == "GET /position":
         return "import.run"
     return "log.read" if route == "GET /streams/{stream}/events" else PERMISSIONS[service][route]
 
