@@ -4,29 +4,20 @@ to another that follows it, as an import does.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, Field
 
 from events.topics import PARTITIONS, partition_of
+from services.kernel.after import after_of, await_known
 from services.kernel.auth import Caller, allow, caller_of
-from services.kernel.errors import Kind, Refused
-from services.kernel.request import after_of, store_of, wait_of
-from services.kernel.store import ARRIVAL_POLL_S, Pool, Store, versions_text
+from services.kernel.request import store_of, wait_of
+from services.kernel.store import Pool, Store, versions_text
 
 # Facts that are looked through for the last of each partition: far fewer hold one of each. What is older than these and
 # the last of its partition was published long before they were.
 _LOOKED_AT_MAX: Final = 10_000
-
-
-class NotYetKnown(Refused):
-    """What another service recorded has not arrived here yet."""
-
-    code = "not_yet_known"
-    kind = Kind.UNAVAILABLE
 
 
 class LogPosition(BaseModel):
@@ -58,7 +49,7 @@ def position_router() -> APIRouter:
         mending makes it known.
         """
         if openitem_after:
-            await _await_known(store.pool, after_of(openitem_after), wait_of(prefer))
+            await await_known(store.pool, after_of(openitem_after), wait_of(prefer))
         recorded = await _recorded(store.pool, caller)
         response.headers["Openitem-Position"] = versions_text(recorded)
         return LogPosition(recorded=recorded)
@@ -79,24 +70,8 @@ async def _recorded(pool: Pool, caller: Caller) -> dict[str, int]:
     return dict(last[partition] for partition in sorted(last))
 
 
-async def _await_known(pool: Pool, wanted: Mapping[str, int], wait_s: float) -> None:
-    """Errors: NotYetKnown when the wait is over."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + wait_s
-    while missing := await pool.fetchval(_MISSING, list(wanted), list(wanted.values())):
-        if clock() >= deadline:
-            raise NotYetKnown("it is recorded, but not known here yet", field="Openitem-After", missing=missing)
-        await asyncio.sleep(ARRIVAL_POLL_S)
-
-
 _LAST: Final = """
 SELECT stream, stream_version FROM events
 WHERE position > (SELECT last_value FROM events_position_seq) - $1
 ORDER BY position DESC
-"""
-_MISSING: Final = """
-SELECT count(*) FROM unnest($1::text[], $2::int[]) AS w(stream, version)
-WHERE NOT EXISTS (SELECT FROM consumer_stream c WHERE c.stream = w.stream AND c.version >= w.version)
-  AND NOT EXISTS (SELECT FROM streams s WHERE s.stream = w.stream AND s.version >= w.version)
-  AND NOT EXISTS (SELECT FROM parked p WHERE p.stream = w.stream AND p.stream_version >= w.version)
 """

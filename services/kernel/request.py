@@ -14,15 +14,16 @@ import msgspec
 from fastapi import Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.kernel.after import after_of, await_known
 from services.kernel.auth import caller
 from services.kernel.errors import Kind, Refused
 from services.kernel.meta import Cause, Meta
 from services.kernel.store import Recorded, Store, versions_text
 
 WAIT_S_MAX: Final = 30  # Longer than any projection should be behind, shorter than a proxy's patience.
+AFTER: Final = "What another service answered as Openitem-Position: decide when that is known here, or refuse."
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _ETAG: Final = re.compile(r'"([1-9][0-9]{0,8})"')
-_AFTER: Final = re.compile(r"([a-z-]+-[A-Za-z0-9-]{1,64})@([0-9]{1,9})")
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;|,|$)", re.IGNORECASE)
 
 
@@ -44,13 +45,6 @@ class IfMatchMalformed(Refused):
     """If-Match names no version."""
 
     code = "if_match_malformed"
-    kind = Kind.MALFORMED
-
-
-class AfterMalformed(Refused):
-    """Openitem-After names no position."""
-
-    code = "after_malformed"
     kind = Kind.MALFORMED
 
 
@@ -103,20 +97,6 @@ def wait_of(prefer: str | None) -> float:
     return float(min(int(found[1]), WAIT_S_MAX)) if found else 0.0
 
 
-def after_of(header: str) -> dict[str, int]:
-    """The versions of streams that a reader wants to see, from what commands answered as Openitem-Position.
-
-    Errors   AfterMalformed.
-    """
-    wanted: dict[str, int] = {}
-    for part in header.split(","):
-        found = _AFTER.fullmatch(part.strip())
-        if found is None:
-            raise AfterMalformed("write it as a command answered it: stream@version,...", field="Openitem-After")
-        wanted[found[1]] = max(int(found[2]), wanted.get(found[1], 0))
-    return wanted
-
-
 async def meta_of(
     request: Request,
     idempotency_key: Annotated[
@@ -128,15 +108,19 @@ async def meta_of(
         str | None,
         Header(description="`wait=5`: wait so many seconds for what another service is about to make known."),
     ] = None,
+    openitem_after: Annotated[str | None, Header(description=AFTER)] = None,
 ) -> Meta:
     """What surrounds the command of this request.
 
-    Errors   KeyMissing, KeyMalformed, IfMatchMalformed, BodyMalformed, TextUnstorable.
+    Errors   KeyMissing, KeyMalformed, IfMatchMalformed, BodyMalformed, TextUnstorable, AfterMalformed; NotYetKnown when
+             the wait is over.
     """
     if idempotency_key is None:
         raise KeyMissing("send an Idempotency-Key header with every command", field="Idempotency-Key")
     if not _KEY.fullmatch(idempotency_key):
         raise KeyMalformed("1 to 200 printable ASCII characters without spaces", field="Idempotency-Key")
+    if openitem_after:
+        await await_known(request.app.state.pool, after_of(openitem_after), wait_of(prefer))
     asking = caller(request)
     return Meta(
         actor=asking.sub,

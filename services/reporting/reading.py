@@ -15,9 +15,10 @@ import asyncpg
 from fastapi import Depends, Header, Request
 from pydantic import BaseModel, Field
 
+from services.kernel.after import after_of
 from services.kernel.auth import Caller, caller_of
 from services.kernel.errors import Kind, Refused
-from services.kernel.request import after_of, wait_of
+from services.kernel.request import wait_of
 from services.reporting.arrivals import Arrivals
 
 CONSUMER: Final = "projections"

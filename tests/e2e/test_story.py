@@ -99,7 +99,7 @@ def test_an_invoice_is_billed_promised_paid_bounced_and_given_up(running: Demo) 
     # One person asks to give it up, another agrees, and the payment service closes the item.
     asked = {"write_off_id": write_off, "item_id": invoice, "amount": "1000.00", "currency": "USD"}
     asked["reason"] = "uncollectable"
-    running.post("escalation", "/write-offs", asked, role="collector")
+    running.post("escalation", "/write-offs", asked, role="collector", after=at)
     refused = approve(running, write_off, "collector")
     assert refused.status_code == 403
     assert approve(running, write_off, "controller").status_code == 200

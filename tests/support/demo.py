@@ -59,12 +59,13 @@ class Demo:
         assert response.status_code == 200, response.text
         return response.json()
 
-    def post(self, service: str, path: str, body: Mapping[str, Any], *, role: str = "admin", wait: int = 30) -> str:
-        """Send a command; answers the position that a read can wait for."""
+    def post(self, service: str, path: str, body: Mapping[str, Any], *, role: str = "admin", after: str = "") -> str:
+        """Send a command, to be decided when `after` is known; answers the position that others can wait for."""
         headers = {
             "Authorization": f"Bearer {self.token(role)}",
             "Idempotency-Key": str(uuid4()),
-            "Prefer": f"wait={wait}",
+            "Prefer": "wait=30",
+            "Openitem-After": after,
         }
         response = httpx.post(f"{self.urls[service]}{path}", json=body, headers=headers, timeout=PATIENCE_S)
         assert response.status_code in (200, 201), response.text

@@ -44,8 +44,10 @@ class FrontDoor:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self._client.get(path, headers=self._headers | given)
 
-    async def post_file(self, path: str, body: bytes, content_type: str) -> httpx.Response:
-        return await self._client.post(path, content=body, headers=self._headers | {"Content-Type": content_type})
+    async def post_file(self, path: str, body: bytes, content_type: str, **headers: str) -> httpx.Response:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        all_headers = self._headers | {"Content-Type": content_type} | given
+        return await self._client.post(path, content=body, headers=all_headers)
 
     async def import_(self, kind: str, rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Import rows; answers the summary and the rejected rows."""

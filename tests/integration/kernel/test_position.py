@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -88,3 +89,21 @@ async def test_what_is_parked_has_arrived(door: FrontDoor) -> None:
 async def test_what_is_no_position_is_refused(door: FrontDoor, after: str) -> None:
     refused = await door.get("/position", Openitem_After=after)
     assert (refused.status_code, refused.json()["code"]) == (400, "after_malformed")
+
+
+async def test_a_command_and_an_import_wait_for_what_was_recorded_elsewhere(door: FrontDoor) -> None:
+    body = {"branch": "CHI", "method": "wire", "amount": "10.00", "currency": "USD", "received_on": "2025-01-02"}
+    asked = {"Openitem_After": "invoice-1@1", "Prefer": "wait=30"}
+    refused = await door.post("/receipts", body, Openitem_After="invoice-1@1")
+    assert (refused.status_code, refused.json()["code"]) == (503, "not_yet_known")
+    command = asyncio.create_task(door.post("/receipts", body, **asked))
+    row = json.dumps({"receipt_id": str(uuid4()), **body}).encode()
+    rows = asyncio.create_task(door.post_file("/imports/receipts", row, "application/x-ndjson", **asked))
+    await asyncio.sleep(0.2)
+    assert not command.done()
+    assert not rows.done()
+    assert await door.facts() == []
+    await learn(door, "invoice-1", 1)
+    assert (await asyncio.wait_for(command, PATIENCE_S)).status_code == 201
+    assert (await asyncio.wait_for(rows, PATIENCE_S)).status_code == 200
+    assert len(await door.facts()) == 2
