@@ -1,7 +1,8 @@
 """Commands that arrive together are carried out together: one transaction, one commit, an answer to each caller.
 
-A lone command leaves at once. Those that arrive just after others, or while these are on their way to the disk, go as
-one batch, so that the more there are, the less each costs. Decision: decisions/0007
+A lone command leaves at once. Those that arrive while others are on their way to the disk go as one batch, and where
+that happens the next ones wait a little to be joined by more: the more there are, the less each costs.
+Decision: decisions/0007
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from services.kernel.transient import is_transient
 
 TOGETHER_MAX: Final = 64  # Commands in one transaction: it holds their streams until it ends.
 _ENOUGH: Final = 8  # So many need not be joined by others.
-_PACE_S: Final = 0.03  # Between the beginnings of transactions of fewer: each costs as much as several commands in one.
+_PACE_S: Final = 0.06  # Between the beginnings of transactions of fewer: each costs as much as several commands in one.
+_CROWDED: Final = 10  # Transactions of a single command until nobody else is expected.
 _LINES_MAX: Final = 2  # Transactions under way at once: while one waits for the disk, another decides.
 
 C = TypeVar("C")
@@ -87,6 +89,7 @@ class _Queue(Generic[C, S]):
         self._waiting: deque[_Waiting[C]] = deque()
         self._lines: set[asyncio.Task[None]] = set()
         self._next_at = 0.0
+        self._crowded = 0  # Transactions that may still wait for others, since one had more commands than one.
 
     @property
     def idle(self) -> bool:
@@ -107,6 +110,7 @@ class _Queue(Generic[C, S]):
                 if not await self._worth_it():
                     continue
                 batch = [self._waiting.popleft() for _ in range(min(TOGETHER_MAX, len(self._waiting)))]
+                self._crowded = _CROWDED if len(batch) > 1 else self._crowded - 1
                 try:
                     await self._carry_out(batch)
                 except BaseException as error:
@@ -119,9 +123,12 @@ class _Queue(Generic[C, S]):
             self._lines.discard(line)
 
     async def _worth_it(self) -> bool:
-        """Let a few be joined by others, if a transaction began just before. Answers whether any still wait then."""
+        """Let a few be joined by others, if a transaction began just before. Answers whether any still wait then.
+
+        Who sends a command after the other, and is alone, waits for nobody.
+        """
         clock = asyncio.get_running_loop().time
-        if len(self._waiting) < _ENOUGH and (early_s := self._next_at - clock()) > 0:
+        if self._crowded > 0 and len(self._waiting) < _ENOUGH and (early_s := self._next_at - clock()) > 0:
             await asyncio.sleep(early_s)
         self._next_at = clock() + _PACE_S
         return bool(self._waiting)

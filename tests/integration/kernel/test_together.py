@@ -60,19 +60,32 @@ class TestSharing:
     async def test_those_that_come_just_after_another_are_joined_by_others(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(together, "_PACE_S", 3.0)  # On any machine longer than the first takes.
-        first = await carry_out(store, asked(1), TALLIES, Mark("t1", "x"))
-        second = asyncio.create_task(carry_out(store, asked(2), TALLIES, Mark("t2", "x")))
+        monkeypatch.setattr(together, "_PACE_S", 3.0)  # On any machine longer than the first take.
+        await all_at_once(store, *[(asked(n), Mark(f"t{n}", "x")) for n in range(3)])
+        early = asyncio.create_task(carry_out(store, asked(3), TALLIES, Mark("t3", "x")))
         await asyncio.sleep(0.1)
-        await asyncio.gather(second, carry_out(store, asked(3), TALLIES, Mark("t3", "x")))
+        await asyncio.gather(early, carry_out(store, asked(4), TALLIES, Mark("t4", "x")))
         rows = await store.pool.fetch("SELECT stream, xmin::text AS transaction FROM events")
         transactions = {row["stream"]: row["transaction"] for row in rows}
-        assert first.subject == "tally-t1"
-        assert transactions["tally-t1"] != transactions["tally-t2"] == transactions["tally-t3"]
+        assert transactions["tally-t3"] == transactions["tally-t4"]
+        assert transactions["tally-t3"] not in {transactions[f"tally-t{n}"] for n in range(3)}
+
+    async def test_who_sends_one_after_the_other_waits_for_nobody(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for n in range(5):
+            await carry_out(store, asked(n), TALLIES, Mark(f"t{n}", "x"))
+        monkeypatch.setattr(together, "_PACE_S", 0.05)
+        await all_at_once(store, *[(asked(n), Mark(f"t{n}", "x")) for n in range(5, 8)])
+        for n in range(8, 8 + together._CROWDED):  # The others are expected for a while.
+            await carry_out(store, asked(n), TALLIES, Mark(f"t{n}", "x"))
+        monkeypatch.setattr(together, "_PACE_S", 3_600.0)
+        for n in range(30, 35):
+            await carry_out(store, asked(n), TALLIES, Mark(f"t{n}", "x"))
 
     async def test_enough_of_them_leave_at_once(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(together, "_PACE_S", 3_600.0)
-        await carry_out(store, asked(0), TALLIES, Mark("t0", "x"))
+        await all_at_once(store, *[(asked(-n), Mark(f"t{-n}", "x")) for n in range(1, 3)])
         answers = await all_at_once(store, *[(asked(n), Mark(f"t{n}", "x")) for n in range(1, TOGETHER_MAX)])
         assert all(isinstance(answer, Recorded) for answer in answers)
 
