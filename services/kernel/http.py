@@ -72,7 +72,10 @@ def create_app(
         url = settings.database_url
         try:
             pool = await open_pool(
-                url, size_max=settings.pool_max, statement_s_max=_STATEMENT_S_MAX, by_key=store_routes
+                url,
+                size_max=settings.pool_max,
+                statement_s_max=_STATEMENT_S_MAX,
+                plans="kept" if store_routes else "new",
             )
         except _UNREACHABLE as error:
             where = urlsplit(url)  # Without the password that may stand in it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import asyncpg
 
@@ -11,6 +11,8 @@ from services.kernel.meta import NO_BRANCH, Branches
 # In quotes: asyncpg's stubs have these generic, its classes are not.
 Conn: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Plans = Literal["kept", "new"]
+_MODES: Final[dict[Plans, str]] = {"kept": "force_generic_plan", "new": "force_custom_plan"}
 
 
 async def open_pool(
@@ -20,22 +22,25 @@ async def open_pool(
     role: str = "openitem_app",
     branches: Branches = NO_BRANCH,
     statement_s_max: float | None = None,
-    by_key: bool = False,
+    plans: Plans | None = None,
 ) -> Pool:
     """Connections that act as `role`, which row-level security binds to `branches`, unless a transaction says others.
 
-    `statement_s_max` bounds one statement. None: a statement may take long, as in a rebuild. `by_key` says that all
-    they ask is looked up by key, by one plan for any number of keys: Postgres would plan each time anew, because it
-    holds a parameter for more keys than there are, and that was a quarter of its time for a command.
+    `statement_s_max` bounds one statement. None: a statement may take long, as in a rebuild. `plans`, where Postgres
+    is not to choose itself whether it keeps a plan:
+        "kept"  all they ask is looked up by key, by one plan for any number of keys. Postgres would plan each time
+                anew, because it holds a parameter for more keys than there are: a quarter of its time for a command.
+        "new"   what is asked depends on which filters are given, and how many rows. A plan that Postgres kept for any
+                of them, because it was as good while tables were small, sorted all items to find the first.
     """
-    plans = {"plan_cache_mode": "force_generic_plan"} if by_key else {}
+    mode = {} if plans is None else {"plan_cache_mode": _MODES[plans]}
     return await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size_max,
         command_timeout=statement_s_max,
         reset=_leave,
-        server_settings={"role": role, "application_name": "openitem", "openitem.branches": branches.setting} | plans,
+        server_settings={"role": role, "application_name": "openitem", "openitem.branches": branches.setting} | mode,
     )
 
 
