@@ -15,6 +15,8 @@ from services.kernel.retry import fault_of
 from services.kernel.sift import WAITS, Arrived, Parking, Reading, sift
 from services.kernel.store import Conn
 
+Seqs = dict[tuple[str, int], int]  # Topic and partition to the highest seq applied from there.
+
 
 class Applied(msgspec.Struct, frozen=True):
     """What became of a delivery: the position after it, and counts by topic, by type and by parking code."""
@@ -40,24 +42,23 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
         sifted = sift(reading.arrived, streams)
         parkings = sifted.park
         applied = sifted.apply
+        seqs: Seqs = {}
         if applied:
-            at_fault = await _bisect(conn, handler, applied)
-            if at_fault:
+            try:
+                async with conn.transaction():  # A savepoint.
+                    # First, because these rows are ours alone: the handler's last may be shared with other lanes, which
+                    # wait until we commit.
+                    seqs = await _settle(conn, consumer, applied)
+                    await handler(conn, [one.fact for one in applied if one.fact is not None])
+            except Exception as error:
+                if fault_of(error) is None:
+                    raise
+                at_fault = await _bisect(conn, handler, applied)
                 gone = {id(parked.arrived) for parked in at_fault}
                 applied = [one for one in applied if id(one) not in gone]
                 # Theirs come first: the order in which records are parked is the order of the log.
                 parkings = at_fault + parkings
-        seqs: dict[tuple[str, int], int] = {}
-        versions: dict[str, int] = {}
-        for one in applied:
-            envelope, record = one.envelope, one.record
-            assert envelope is not None, "only what could be read is applied"
-            versions[envelope.stream] = envelope.stream_version
-            at = (record.topic, record.partition)
-            if envelope.seq > seqs.get(at, 0):
-                seqs[at] = envelope.seq
-        if versions:
-            await position.settle(conn, consumer, versions, seqs)
+                seqs = await _settle(conn, consumer, applied)
         await parking.park(conn, consumer, parkings)
         for stream in sifted.refilled:
             await parking.ask_retry(conn, consumer, stream)
@@ -68,6 +69,22 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
         sifted.repeats,
         Counter(parked.code for parked in parkings),
     )
+
+
+async def _settle(conn: Conn, consumer: str, applied: Sequence[Arrived]) -> Seqs:
+    """Store how far the streams are with these; answers the highest seq of each partition."""
+    seqs: Seqs = {}
+    versions: dict[str, int] = {}
+    for one in applied:
+        envelope, record = one.envelope, one.record
+        assert envelope is not None, "only what could be read is applied"
+        versions[envelope.stream] = envelope.stream_version
+        at = (record.topic, record.partition)
+        if envelope.seq > seqs.get(at, 0):
+            seqs[at] = envelope.seq
+    if versions:
+        await position.settle(conn, consumer, versions, seqs)
+    return seqs
 
 
 async def _bisect(conn: Conn, handler: Handler, facts: Sequence[Arrived]) -> list[Parking]:
