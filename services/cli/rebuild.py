@@ -35,6 +35,7 @@ def rebuild(
         def advance(service: str, done: int, total: int) -> None:
             bar.update(tasks[service], completed=done, total=total)
 
+        projections.step_back()
         try:
             folded = run(projections.rebuild(settings, advance))
         except (projections.RebuildRunning, CannotFold) as error:

@@ -57,6 +57,12 @@ def fold(
              change places.
     """
     out = Deltas(receipts, begun)
+    fold_into(out, batch)
+    return out
+
+
+def fold_into(out: Deltas, batch: Iterable[Delivered]) -> None:
+    """The rows that `batch` changes, on top of those that are there."""
     for known in batch:
         fact: Any = known.fact
         kind = type(fact)
@@ -67,7 +73,6 @@ def fold(
             out.receipts.setdefault(fact.receipt_id, Receipt(fact.effective_on, "unknown"))
         for each in _FOLDS.get(kind, ()):
             each(out, known)
-    return out
 
 
 def earlier_receipts(batch: Iterable[Delivered]) -> set[UUID]:

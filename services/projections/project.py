@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -11,14 +12,15 @@ from services.kernel.meta import ALL
 from services.kernel.position import channel_of
 from services.kernel.store import Conn
 from services.projections import metrics, schema
-from services.projections.deltas import Receipt
-from services.projections.fold import earlier_receipts, fold
+from services.projections.deltas import Deltas, Receipt
+from services.projections.fold import earlier_receipts, fold_into
 from services.projections.writer import write
 
 CONSUMER: Final = "projections"
 # Shared by whoever writes to the read models, and taken alone, for a moment, by whoever begins a snapshot: after that
 # moment every writer knows of it. Any constant will do.
 WRITERS: Final = 5_201_731
+_SLICE: Final = 200  # Facts folded at a stretch, about a millisecond: in between another lane speaks to Postgres.
 
 # Nobody waits for the disk: the position is in the same transaction, so what a crash forgets is read again. Whoever
 # waits for a fact to show is told with the commit.
@@ -52,7 +54,11 @@ async def project(conn: Conn, batch: Sequence[Delivered], *, fresh: bool = False
         rows = await conn.fetch(_RECEIPTS, list(asked))
         receipts = {row["item_id"]: Receipt(row["issued_on"], row["method"]) for row in rows}
     begun = {row["branch"]: row["first_on"] for row in await conn.fetch(_BEGUN)}
-    await write(conn, fold(batch, receipts, begun), fresh=fresh)
+    out = Deltas(receipts, begun)
+    for at in range(0, len(batch), _SLICE):
+        fold_into(out, batch[at : at + _SLICE])
+        await asyncio.sleep(0)
+    await write(conn, out, fresh=fresh)
     _count(batch)
 
 
