@@ -31,6 +31,14 @@ class TestItems:
             parts = ("open", "retainage", "released", "credited", "paid", "written_off", "cancelled")
             assert sum(minor(row[name], currency) or 0 for name in parts) == minor(row["total"], currency)
 
+    async def test_each_question_is_planned_for_what_it_asks(self, desk: Desk) -> None:
+        """A plan that is kept for any filters and any limit sorts every item to find the first."""
+        for _ in range(10):
+            await desk.ask("/items", limit=1)
+        async with desk.app.state.pool.acquire() as conn:
+            plans = await conn.fetchrow(_PLANS)
+        assert (plans["kept"], plans["new"]) == (0, 10)
+
     async def test_they_come_the_earliest_due_first_and_each_once(self, books: Books, desk: Desk) -> None:
         whole = (await desk.ask("/items", limit=1000))["rows"]
         assert whole == sorted(whole, key=lambda row: (row["due_on"], row["item_id"]))
@@ -269,3 +277,9 @@ class TestCsv:
         [line] = (await desk.csv("/aging", by="account"))[0]
         assert (line["account"], line["name"], line["total"]) == ("'=1+1", "'@SUM(A1:A9)", "-150.00")
         assert "'-2+3" in {line["item"] for line in (await desk.csv("/aging", by="item"))[0]}
+
+
+_PLANS = """
+SELECT sum(generic_plans) AS kept, sum(custom_plans) AS new
+FROM pg_prepared_statements WHERE statement LIKE '%FROM item i%' AND parameter_types <> '{}'
+"""
