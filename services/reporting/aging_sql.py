@@ -69,13 +69,11 @@ def aging_sql(by: str, buckets: int, sort: str, *, after: bool) -> str:
     """
     layout = _LAYOUTS[by]
     if sort == "name":
-        row_id = _row_id(layout)
-        page = f"""
-        SELECT g.*, {layout.name} AS sort_value, {row_id} AS row_id FROM found g {layout.joins}
-        {f"WHERE ({layout.name}, {row_id}) > ($12::text, $13::text)" if after else ""}
-        ORDER BY sort_value, row_id LIMIT $11"""  # noqa: S608 - only words of this module
+        rows = f"SELECT g.*, {layout.name} AS sort_value FROM found g {layout.joins}"  # noqa: S608 - as below
     else:  # By amount, names are looked up for the page alone.
-        page = _first(layout, f"SELECT *, -{_RANKS[sort]} AS sort_value FROM found", after=after)  # noqa: S608 - as above
+        rows = f"SELECT *, -{_RANKS[sort]} AS sort_value FROM found"  # noqa: S608 - as below
+    kind = "text" if sort == "name" else "bigint"
+    page = _first(layout, rows, kind, after=after)
     cells = ", ".join(f"minor_sum(buckets[{at + 1}])" for at in range(buckets))
     return f"""
 WITH found AS MATERIALIZED ({_REPORT.format(by="$1", accounts="$7")}
@@ -103,7 +101,7 @@ def leading_sql(by: str, sort: str, *, after: bool) -> str:
     return f"""
 WITH ranked AS MATERIALIZED (
         {ranked}
-), foremost AS MATERIALIZED ({_first(layout, "SELECT * FROM ranked", after=after)}
+), foremost AS MATERIALIZED ({_first(layout, "SELECT * FROM ranked", "bigint", after=after)}
 ), total AS ({_REPORT.format(by="'total'", accounts="$7")}
 ), found AS ({_REPORT.format(by="$1", accounts=page_accounts)}
 ), page AS (
@@ -117,10 +115,10 @@ def _row_id(layout: _Layout) -> str:
     return f"concat_ws(':', {layout.row_id}, g.currency)"
 
 
-def _first(layout: _Layout, rows: str, *, after: bool) -> str:
-    """The first of `rows` by their sort_value. What rows of the same amount are ordered by is made for those alone."""
+def _first(layout: _Layout, rows: str, kind: str, *, after: bool) -> str:
+    """The first of `rows` by their sort_value. What rows of the same one are ordered by is made for those alone."""
     row_id = _row_id(layout)
-    start = f"WHERE sort_value >= $12::bigint AND (sort_value > $12::bigint OR {row_id} > $13::text)" if after else ""
+    start = f"WHERE sort_value >= $12::{kind} AND (sort_value > $12::{kind} OR {row_id} > $13::text)" if after else ""
     return f"""
         SELECT g.*, {row_id} AS row_id FROM (
             SELECT * FROM ({rows}) g {start} ORDER BY sort_value FETCH FIRST ($11) ROWS WITH TIES

@@ -182,6 +182,9 @@ BEGIN
                        ARRAY(SELECT p_as_of - b FROM unnest(p_bounds) b), branches, filters);
 END $$;
 
+-- The questions keep the plans of what puts them together, also where their caller has each statement planned anew; the
+-- query that they come to is planned each time.
+
 -- Aging by bucket and kind: a row where the sum is not zero. Retainage and unapplied cash have a bucket too, for
 -- whoever ages credits by their own date; whoever does not adds their buckets up.
 CREATE FUNCTION aging_by(
@@ -190,7 +193,7 @@ CREATE FUNCTION aging_by(
     p_currencies text[] DEFAULT NULL, p_collectors text[] DEFAULT NULL
 ) RETURNS TABLE (branch text, account_id uuid, job_id uuid, item_id uuid, currency text, kind text,
                  bucket int, amount_minor bigint)
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = auto AS $$
 DECLARE
     lines text := aging_asked(format('kind, %s AS bucket, amount_minor', aging_bucket(p_as_of, p_bounds)), p_by,
                               p_as_of, p_known_at, p_anchor, p_bounds, p_branches, p_accounts, p_currencies,
@@ -212,7 +215,7 @@ CREATE FUNCTION aging_report(
     p_accounts uuid[], p_currencies text[], p_collectors text[], p_in_bucket boolean
 ) RETURNS TABLE (branch text, account_id uuid, job_id uuid, item_id uuid, currency text, buckets bigint[],
                  past_due_minor bigint, retainage_minor bigint, unapplied_minor bigint, total_minor bigint)
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = auto AS $$
 DECLARE
     -- Where a line goes, in one number, which each sum then compares: its bucket; -1 retainage; -2 and below unapplied.
     bucket text := aging_bucket(p_as_of, p_bounds);
@@ -248,7 +251,7 @@ CREATE FUNCTION aging_ranked(
     p_rank text, p_by text, p_as_of date, p_known_at timestamptz, p_anchor text, p_bounds int[], p_branches text[],
     p_accounts uuid[], p_currencies text[], p_collectors text[], p_in_bucket boolean
 ) RETURNS TABLE (branch text, account_id uuid, job_id uuid, item_id uuid, currency text, amount_minor bigint)
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = auto AS $$
 DECLARE
     late  text := format('anchored_on <= %L::date AND kind %s', p_as_of - p_bounds[1],
                          CASE WHEN p_in_bucket THEN '<> ''retainage''' ELSE '= ''open''' END);
