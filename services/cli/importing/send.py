@@ -156,7 +156,7 @@ def _await_known(client: httpx.Client, url: str, followed: str, token: Callable[
 
 def _position(response: httpx.Response) -> str | None:
     """How far a service has recorded; None where it does not know yet what it was asked about."""
-    if response.status_code == 503 and response.json()["code"] == "not_yet_known":
+    if response.status_code == 503 and b'"not_yet_known"' in response.content:
         return None
     if response.status_code != 200:
         raise _NotDone
