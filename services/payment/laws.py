@@ -15,8 +15,8 @@ CONSERVED: Final = "received = applied + unapplied + reversed + refunded"
 OPEN: Final = "open = original + changes, from 0 to original"
 TWO_SIDES: Final = "applied by the receipt = settled of the item"
 LAWS: Final = (CONSERVED, OPEN, TWO_SIDES)
-# Facts of one check: a fifth of a second of work for Postgres, which commands feel (of 100,000 they waited half a second
-# for), and a log of fifty million is still gone through within a day. Smaller ones cost more: each reads whole tables.
+# Facts of one check: a fifth of a second of work for Postgres, which commands feel (they waited half a second for one
+# of 100,000), and fifty million facts are still gone through in a day. Smaller ones cost more: each reads whole tables.
 SLICE: Final = 20_000
 # A transaction that took its positions earlier may commit later. The last so many are looked at again.
 OVERLAP: Final = 10_000
