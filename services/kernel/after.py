@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
+
+from fastapi import Header
 
 from services.kernel.errors import Kind, Refused
 from services.kernel.store import ARRIVAL_POLL_S, Pool
 
+After = Annotated[
+    str | None,
+    Header(description="What another service answered as Openitem-Position: it must be known here, or is refused."),
+]
 _AFTER: Final = re.compile(r"([a-z-]+-[A-Za-z0-9-]{1,64})@([0-9]{1,9})")
 
 
@@ -43,13 +48,16 @@ def after_of(header: str) -> dict[str, int]:
     return wanted
 
 
-async def await_known(pool: Pool, wanted: Mapping[str, int], wait_s: float) -> None:
-    """Wait until this service knows these versions of these streams: its own, and those of services it follows.
+async def await_known(pool: Pool, after: str | None, wait_s: float) -> None:
+    """Wait until this service knows what `after` names: streams of its own, and those of services it follows.
 
     What is parked here has arrived too, though only its mending makes it known.
 
-    Errors   NotYetKnown when the wait is over.
+    Errors   AfterMalformed; NotYetKnown when the wait is over.
     """
+    if not after:
+        return
+    wanted = after_of(after)
     clock = asyncio.get_running_loop().time
     deadline = clock() + wait_s
     while missing := await pool.fetchval(_MISSING, list(wanted), list(wanted.values())):

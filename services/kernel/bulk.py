@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from services.kernel.after import after_of, await_known
+from services.kernel.after import After, await_known
 from services.kernel.auth import Caller, allow, caller_of
 from services.kernel.batches import Batch, batches_of, one_ahead
 from services.kernel.bulk_docs import ANSWERS, CSV, NDJSON, describe, request_body
@@ -30,7 +30,7 @@ from services.kernel.commands import Domain, Outcome, carry_out_many
 from services.kernel.duplex import Inflow, Lines
 from services.kernel.errors import Busy, Forbidden, Refused, ValueUnstorable
 from services.kernel.meta import Meta
-from services.kernel.request import AFTER, cause_of, store_of, wait_of
+from services.kernel.request import cause_of, store_of, wait_of
 from services.kernel.rows import ROW_BYTES_MAX, CsvRows, JsonRows, Reader, Rejected, Row, rows_of, typed
 from services.kernel.store import Arriving, Store
 from services.kernel.transient import TRANSIENT
@@ -113,14 +113,13 @@ def _route(kind: BulkKind[Any, Any]) -> Callable[..., Awaitable[Response]]:
         store: Annotated[Store, Depends(store_of)],
         content_type: Annotated[str, Header(include_in_schema=False)] = "",
         prefer: Annotated[str | None, Header()] = None,
-        openitem_after: Annotated[str | None, Header(description=AFTER)] = None,
+        openitem_after: After = None,
     ) -> Response:
         reader = _READERS.get(content_type.partition(";")[0].strip().lower())
         if reader is None:
             raise HTTPException(415, f"send {CSV} or {NDJSON}")
         meta = Meta(actor=caller.sub, cause=cause_of(request), branches=caller.branches, wait_s=wait_of(prefer))
-        if openitem_after:
-            await await_known(store.pool, after_of(openitem_after), meta.wait_s)
+        await await_known(store.pool, openitem_after, meta.wait_s)
         inflow = Inflow(aiter(request.stream()))
         lines = Import(kind, store, meta).run(rows_of(reader(kind.row, kind.row_bytes_max), inflow))
         return Lines(_encoded(lines, inflow), inflow, NDJSON)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from services.kernel.commands import Domain
 from services.kernel.errors import Unknown
 from services.kernel.meta import Branches
-from services.kernel.store import Loaded, Store, Streams
+from services.kernel.store import ARRIVAL_POLL_S, Loaded, Store, Streams
 
 S = TypeVar("S")
-_ARRIVAL_POLL_S: Final = 0.05  # How often a read that may wait looks again.
 
 
 async def look(
@@ -32,4 +31,4 @@ async def look(
             return loaded
         if loop.time() >= deadline:
             raise Unknown("no such thing, or not in your branches")
-        await asyncio.sleep(_ARRIVAL_POLL_S)
+        await asyncio.sleep(ARRIVAL_POLL_S)

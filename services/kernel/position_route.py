@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, Field
 
 from events.topics import PARTITIONS, partition_of
-from services.kernel.after import after_of, await_known
+from services.kernel.after import After, await_known
 from services.kernel.auth import Caller, allow, caller_of
 from services.kernel.request import store_of, wait_of
 from services.kernel.store import Pool, Store, versions_text
@@ -34,10 +34,7 @@ def position_router() -> APIRouter:
         response: Response,
         caller: Annotated[Caller, Depends(caller_of)],
         store: Annotated[Store, Depends(store_of)],
-        openitem_after: Annotated[
-            str | None,
-            Header(description="What another service answered as Openitem-Position: it must be known here."),
-        ] = None,
+        openitem_after: After = None,
         prefer: Annotated[
             str | None, Header(description="`wait=5`: wait so many seconds for Openitem-After to be known.")
         ] = None,
@@ -48,8 +45,7 @@ def position_router() -> APIRouter:
         itself, and what the services that it follows recorded. What is parked here has arrived too, though only its
         mending makes it known.
         """
-        if openitem_after:
-            await await_known(store.pool, after_of(openitem_after), wait_of(prefer))
+        await await_known(store.pool, openitem_after, wait_of(prefer))
         recorded = await _recorded(store.pool, caller)
         response.headers["Openitem-Position"] = versions_text(recorded)
         return LogPosition(recorded=recorded)

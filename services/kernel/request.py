@@ -14,14 +14,13 @@ import msgspec
 from fastapi import Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.kernel.after import after_of, await_known
+from services.kernel.after import After, await_known
 from services.kernel.auth import caller
 from services.kernel.errors import Kind, Refused
 from services.kernel.meta import Cause, Meta
 from services.kernel.store import Recorded, Store, versions_text
 
 WAIT_S_MAX: Final = 30  # Longer than any projection should be behind, shorter than a proxy's patience.
-AFTER: Final = "What another service answered as Openitem-Position: decide when that is known here, or refuse."
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _ETAG: Final = re.compile(r'"([1-9][0-9]{0,8})"')
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;|,|$)", re.IGNORECASE)
@@ -108,7 +107,7 @@ async def meta_of(
         str | None,
         Header(description="`wait=5`: wait so many seconds for what another service is about to make known."),
     ] = None,
-    openitem_after: Annotated[str | None, Header(description=AFTER)] = None,
+    openitem_after: After = None,
 ) -> Meta:
     """What surrounds the command of this request.
 
@@ -119,8 +118,7 @@ async def meta_of(
         raise KeyMissing("send an Idempotency-Key header with every command", field="Idempotency-Key")
     if not _KEY.fullmatch(idempotency_key):
         raise KeyMalformed("1 to 200 printable ASCII characters without spaces", field="Idempotency-Key")
-    if openitem_after:
-        await await_known(request.app.state.pool, after_of(openitem_after), wait_of(prefer))
+    await await_known(request.app.state.pool, openitem_after, wait_of(prefer))
     asking = caller(request)
     return Meta(
         actor=asking.sub,

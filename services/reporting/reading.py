@@ -4,7 +4,7 @@ it is. A reader who names what he just recorded can wait for it to show.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -19,7 +19,6 @@ from services.kernel.after import after_of
 from services.kernel.auth import Caller, caller_of
 from services.kernel.errors import Kind, Refused
 from services.kernel.request import wait_of
-from services.reporting.arrivals import Arrivals
 
 CONSUMER: Final = "projections"
 SCHEMA: Final = "live"
@@ -63,8 +62,8 @@ async def reading(
 ) -> AsyncIterator[Reading]:
     """A reading for a route. Errors: AfterMalformed; NotYetVisible when the wait is over."""
     pool: asyncpg.Pool[asyncpg.Record] = request.app.state.pool
-    if openitem_after:
-        await _await_visible(request.app.state.arrivals, after_of(openitem_after), wait_of(prefer))
+    if openitem_after and not await request.app.state.arrivals.show(after_of(openitem_after), wait_of(prefer)):
+        raise NotYetVisible("it is recorded, but the reports do not show it yet", field="Openitem-After")
     async with open_reading(pool, caller, request.app.state.settings.timezone) as opened:
         yield opened
 
@@ -77,11 +76,6 @@ async def open_reading(pool: asyncpg.Pool[asyncpg.Record], caller: Caller, timez
         now = datetime.now(UTC)
         behind = Freshness(facts_behind=row["facts_behind"], seconds_behind=row["seconds_behind"])
         yield Reading(conn, caller, behind, now, now.astimezone(ZoneInfo(timezone)).date())
-
-
-async def _await_visible(arrivals: Arrivals, wanted: Mapping[str, int], wait_s: float) -> None:
-    if not await arrivals.show(wanted, wait_s):
-        raise NotYetVisible("it is recorded, but the reports do not show it yet", field="Openitem-After")
 
 
 # A worker looks every second. Where nobody has looked for longer, we may be behind by as much and cannot know; of a

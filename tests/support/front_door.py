@@ -36,17 +36,14 @@ class FrontDoor:
 
     async def post(self, path: str, body: dict[str, Any], key: str | None = None, **headers: str) -> httpx.Response:
         """A command, under a key of its own unless one is given. Header names have _ for -."""
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        all_headers = self._headers | {"Idempotency-Key": key or uuid4().hex} | given
+        all_headers = self._headers | {"Idempotency-Key": key or uuid4().hex} | _named(headers)
         return await self._client.post(path, json=body, headers=all_headers)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self._client.get(path, headers=self._headers | given)
+        return await self._client.get(path, headers=self._headers | _named(headers))
 
     async def post_file(self, path: str, body: bytes, content_type: str, **headers: str) -> httpx.Response:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        all_headers = self._headers | {"Content-Type": content_type} | given
+        all_headers = self._headers | {"Content-Type": content_type} | _named(headers)
         return await self._client.post(path, content=body, headers=all_headers)
 
     async def import_(self, kind: str, rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -64,6 +61,10 @@ class FrontDoor:
             await conn.execute("SELECT set_config('openitem.branches', '*', true)")
             rows = await conn.fetch("SELECT stream, stream_version, type FROM events ORDER BY position")
         return [(row["stream"], row["stream_version"], row["type"]) for row in rows]
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 @asynccontextmanager

@@ -144,12 +144,14 @@ def _send_kind(
 
 def _await_known(client: httpx.Client, url: str, followed: str, token: Callable[[], str]) -> None:
     """Wait until one service knows all that another one has recorded. Errors: those of `send`."""
-    position = _ask(lambda: client.get(f"{followed}/position", headers=_bearer(token)), _position)
+
+    def ask(service: str, **more: str) -> str | None:
+        return _ask(partial(client.get, f"{service}/position", headers=_bearer(token) | more), _position)
+
+    position = ask(followed)
+    wait = {"Openitem-After": position or "", "Prefer": f"wait={WAIT_S}"}
     deadline = time.monotonic() + AWAITED_S_MAX
-    while position:
-        headers = {**_bearer(token), "Openitem-After": position, "Prefer": f"wait={WAIT_S}"}
-        if _ask(partial(client.get, f"{url}/position", headers=headers), _position) is not None:
-            return
+    while position and ask(url, **wait) is None:
         if time.monotonic() >= deadline:
             raise ServiceAway(f"{url} does not learn of what {followed} recorded; does its worker run?")
 
