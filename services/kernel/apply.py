@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 from aiokafka import TopicPartition
@@ -39,6 +39,7 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
         streams: dict[str, Held] = {}
         if reading.arrived:
             streams = await position.held(conn, consumer, {one.stream for one in reading.arrived})
+        new = {stream for stream, held in streams.items() if not held.version}
         sifted = sift(reading.arrived, streams)
         parkings = sifted.park
         applied = sifted.apply
@@ -48,7 +49,7 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
                 async with conn.transaction():  # A savepoint.
                     # First, because these rows are ours alone: the handler's last may be shared with other lanes, which
                     # wait until we commit.
-                    seqs = await _settle(conn, consumer, applied)
+                    seqs = await _settle(conn, consumer, applied, new)
                     await handler(conn, [one.fact for one in applied if one.fact is not None])
             except Exception as error:
                 if fault_of(error) is None:
@@ -58,7 +59,7 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
                 applied = [one for one in applied if id(one) not in gone]
                 # Theirs come first: the order in which records are parked is the order of the log.
                 parkings = at_fault + parkings
-                seqs = await _settle(conn, consumer, applied)
+                seqs = await _settle(conn, consumer, applied, new)
         await parking.park(conn, consumer, parkings)
         for stream in sifted.refilled:
             await parking.ask_retry(conn, consumer, stream)
@@ -71,7 +72,7 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
     )
 
 
-async def _settle(conn: Conn, consumer: str, applied: Sequence[Arrived]) -> Seqs:
+async def _settle(conn: Conn, consumer: str, applied: Sequence[Arrived], new: Set[str]) -> Seqs:
     """Store how far the streams are with these; answers the highest seq of each partition."""
     seqs: Seqs = {}
     versions: dict[str, int] = {}
@@ -83,7 +84,7 @@ async def _settle(conn: Conn, consumer: str, applied: Sequence[Arrived]) -> Seqs
         if envelope.seq > seqs.get(at, 0):
             seqs[at] = envelope.seq
     if versions:
-        await position.settle(conn, consumer, versions, seqs)
+        await position.settle(conn, consumer, versions, seqs, new)
     return seqs
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
@@ -23,10 +23,11 @@ from events.topics import topic_of
 from services.kernel import flow_metrics as metrics
 from services.kernel import parking, position, tracing
 from services.kernel.apply import apply
+from services.kernel.backlog import Backlog
 from services.kernel.delivery import ConsumerSpec
 from services.kernel.errors import VersionConflict
 from services.kernel.lag import Lag
-from services.kernel.membership import KAFKA_AWAY, Delivery, Membership
+from services.kernel.membership import KAFKA_AWAY, Membership
 from services.kernel.position import Lost, Spot
 from services.kernel.retry import retry
 from services.kernel.settings import Settings
@@ -41,6 +42,7 @@ _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 2.0
 _TICK_S: Final = 1.0
 _LOOP: Final = "the loop"
+_READING: Final = "reading"
 _UNSETTLED_S: Final = 0.1  # How soon a share of the partitions, or that a tick is due, is noticed.
 _ASK_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
 _STOP_S_MAX: Final = 10.0  # For the batch in flight. After that it is rolled back, which harms nothing.
@@ -157,27 +159,47 @@ class Consumer(Service):
         """
         if not self._spots:
             self._retrying = False  # Nothing is ours, so nothing fails.
-        shares = (sorted(self._spots)[number :: self.spec.lanes] for number in range(self.spec.lanes))
-        lanes = (self._lane(member, number, mine) for number, mine in enumerate(shares) if mine)
-        await side_by_side([*lanes, self._tick_on(member)], self._unsettle)
+        backlog = Backlog(self.spec.batch_max)
 
-    async def _lane(self, member: Membership, number: int, mine: Sequence[TopicPartition]) -> None:
-        """Apply the facts of some partitions, batch after batch. A stream is in one of them, so its order holds."""
-        name = f"lane {number}"
-        ahead: asyncio.Task[Delivery] | None = None
+        def ended() -> None:
+            self._unsettle()
+            backlog.close()
+
+        lanes = (self._lane(member, number, backlog) for number in range(self.spec.lanes))
+        await side_by_side([self._read_on(member, backlog), *lanes, self._tick_on(member)], ended)
+
+    async def _read_on(self, member: Membership, backlog: Backlog) -> None:
+        """Read ahead of the lanes: while Postgres works on some facts, the next are fetched and decoded."""
         try:
             while self._goes_on(member):
-                self._standstill.turn(name)
-                delivery = await (ahead or member.read(self.spec.batch_max, mine))
-                ahead = None
+                self._standstill.turn(_READING)
+                delivery = await member.read(self.spec.batch_max)
+                self._standstill.ended(_READING)
                 if delivery:
-                    # While Postgres works on this one, the next is read.
-                    ahead = asyncio.create_task(member.read(self.spec.batch_max, mine))
+                    await backlog.put(delivery)
+                else:
+                    self._all_is_well()
+        finally:
+            self._standstill.ended(_READING)
+
+    async def _lane(self, member: Membership, number: int, backlog: Backlog) -> None:
+        """Apply facts, batch after batch. A stream is in one partition, and that in one lane at a time, so its order
+        holds.
+        """
+        name = f"lane {number}"
+        try:
+            while self._goes_on(member):
+                async with backlog.take(self.spec.batch_max) as delivery:
+                    self._standstill.turn(name)
                     await self._apply(member, place(delivery, self._spots), self._busy[number])
-                self._retrying, self._failures = False, 0
+                    self._standstill.ended(name)
+                if delivery:
+                    self._all_is_well()
         finally:
             self._standstill.ended(name)
-            await end(ahead)
+
+    def _all_is_well(self) -> None:
+        self._retrying, self._failures = False, 0
 
     async def _tick_on(self, member: Membership) -> None:
         while self._goes_on(member):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import Final
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -16,12 +16,12 @@ from aiokafka.errors import KafkaError as AioKafkaError
 from kafka.errors import KafkaError
 
 from services.kernel import topics
+from services.kernel.backlog import Delivery
 from services.kernel.delivery import ConsumerSpec
 from services.kernel.position import Spot
 from services.kernel.settings import Settings
-from services.kernel.sift import Arrived, arrive
+from services.kernel.sift import arrive
 
-Delivery: TypeAlias = dict[TopicPartition, list[Arrived]]
 KAFKA_AWAY: Final = (KafkaError, AioKafkaError, topics.TopicMissing, OSError, TimeoutError)
 
 _POLL_MS: Final = 200  # How long a look for records waits; also how soon a stop is seen.
@@ -94,12 +94,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.assigned = True
         self.generation += 1
 
-    async def read(self, count_max: int, at: Collection[TopicPartition]) -> Delivery:
-        """The next records of some of our partitions, decoded: what is there, or what comes. Errors: KafkaError."""
+    async def read(self, count_max: int) -> Delivery:
+        """The next records of our partitions, decoded: what is there, or what comes. Errors: KafkaError."""
         delivery: Delivery = {}
         while count_max:
             wait_ms = 0 if delivery else _POLL_MS
-            fetched = await self.kafka.getmany(*at, timeout_ms=wait_ms, max_records=min(count_max, _SLICE))
+            fetched = await self.kafka.getmany(timeout_ms=wait_ms, max_records=min(count_max, _SLICE))
             if not fetched:
                 break
             for tp, records in fetched.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -109,15 +109,20 @@ async def held(conn: Conn, consumer: str, streams: Collection[str]) -> dict[str,
     return found
 
 
-async def settle(conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[tuple[str, int], int]) -> None:
-    """Store which versions of streams are applied now, and the highest seq applied from each partition."""
+async def settle(
+    conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[tuple[str, int], int], new: Set[str]
+) -> None:
+    """Store which versions of streams are applied now, and the highest seq applied from each partition; of `new`
+    streams nothing was applied before, as `held` said in this transaction.
+    """
     await conn.execute(
         _SETTLE,
         consumer,
-        _json(versions),
+        _json({stream: version for stream, version in versions.items() if stream not in new}),
         [topic for topic, _ in seqs],
         [partition for _, partition in seqs],
         list(seqs.values()),
+        _json({stream: version for stream, version in versions.items() if stream in new}),
     )
 
 
@@ -186,11 +191,14 @@ UNION ALL
 SELECT stream, NULL, min(stream_version), max(stream_version) FROM parked
 WHERE consumer = $1 AND stream = ANY ((SELECT streams FROM asked)::text[]) GROUP BY stream
 """
+# Told apart, new streams are looked for once and not twice, as they are where a conflict must be expected.
 _SETTLE: Final = """
-WITH streams AS (
-    INSERT INTO consumer_stream AS c (consumer, stream, version)
-    SELECT $1, n.key, n.value::int FROM json_each_text($2::json) AS n
-    ON CONFLICT (consumer, stream) DO UPDATE SET version = excluded.version
+WITH known AS (
+    UPDATE consumer_stream c SET version = n.value::int FROM json_each_text($2::json) AS n
+    WHERE c.consumer = $1 AND c.stream = n.key
+), new AS (
+    INSERT INTO consumer_stream (consumer, stream, version)
+    SELECT $1, n.key, n.value::int FROM json_each_text($6::json) AS n
 )
 UPDATE consumer_position p SET last_seq = greatest(p.last_seq, n.seq)
 FROM unnest($3::text[], $4::int[], $5::bigint[]) AS n(topic, partition, seq)

@@ -20,6 +20,7 @@ from events.registry import REGISTRY
 from services.kernel.delivery import Delivered
 from services.projections.deltas import Deltas, Fold, Model, Receipt
 from services.projections.models.bad_debt import BAD_DEBT
+from services.projections.models.balance import BALANCES
 from services.projections.models.cash import CASH
 from services.projections.models.chase import CHASE
 from services.projections.models.control import CONTROLS
@@ -31,7 +32,17 @@ from services.projections.table import Table
 
 # The order is the order of writing, the same in every worker. Rows that nobody else has come first; rows that many
 # share come last, so that their locks are held for the shortest time.
-MODELS: Final[Sequence[Model]] = (MOVEMENTS, TIMELINES, CHASE, BAD_DEBT, OPEN_ITEMS, CASH, CONTROLS, DIMENSIONS)
+MODELS: Final[Sequence[Model]] = (
+    MOVEMENTS,
+    TIMELINES,
+    CHASE,
+    BAD_DEBT,
+    OPEN_ITEMS,
+    CASH,
+    CONTROLS,
+    DIMENSIONS,
+    BALANCES,
+)
 TABLES: Final[Sequence[Table[Any]]] = [table for model in MODELS for table in model.tables]
 
 _FOLDS: Final[dict[type[Fact], list[Fold]]] = {}

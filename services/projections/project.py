@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.kernel.delivery import Delivered
-from services.kernel.meta import ALL
 from services.kernel.position import channel_of
 from services.kernel.store import Conn
 from services.projections import metrics, schema
 from services.projections.deltas import Deltas, Receipt
 from services.projections.fold import earlier_receipts, fold_into
+from services.projections.models.balance import add_up
 from services.projections.writer import write
 
 CONSUMER: Final = "projections"
@@ -24,10 +24,11 @@ _SLICE: Final = 200  # Facts folded at a stretch, about a millisecond: in betwee
 
 # Nobody waits for the disk: the position is in the same transaction, so what a crash forgets is read again. Whoever
 # waits for a fact to show is told with the commit.
+# The tables' owner writes, whom row-level security does not bind: every branch is folded, and so rows can be copied in.
 _BEGIN: Final = """
-SELECT set_config('openitem.branches', $1, true), set_config('search_path', $2, true),
-       set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock_shared($3),
-       pg_notify($4, ''), (SELECT hash FROM public.model_schema) AS built
+SELECT set_config('role', 'none', true), set_config('search_path', $1, true),
+       set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock_shared($2),
+       pg_notify($3, ''), (SELECT hash FROM public.model_schema) AS built
 """
 # Read before, not left to the upsert: that would lock every branch's row in every batch, although hardly any changes.
 _BEGUN: Final = "SELECT branch, first_on FROM branch WHERE first_on IS NOT NULL"
@@ -40,14 +41,16 @@ async def handler(conn: Conn, batch: Sequence[Delivered]) -> None:
     Errors   SchemaDiffers, which stops the worker: a rebuild by a newer program swapped other tables in.
     """
     with metrics.BATCH_SECONDS.time():
-        begun = await conn.fetchrow(_BEGIN, ALL, f"{schema.LIVE}, public", WRITERS, channel_of(CONSUMER))
+        begun = await conn.fetchrow(_BEGIN, f"{schema.LIVE}, public", WRITERS, channel_of(CONSUMER))
         assert begun is not None
         schema.compare(begun["built"])
         await project(conn, batch)
 
 
-async def project(conn: Conn, batch: Sequence[Delivered], *, fresh: bool = False) -> None:
-    """Fold a batch into the read models of the search path; for those that are `fresh`, see `write`."""
+async def project(conn: Conn, batch: Sequence[Delivered], *, balances: bool = True) -> None:
+    """Fold a batch into the read models of the search path, as their owner. A rebuild makes balances of all movements
+    at once, and wants none meanwhile.
+    """
     asked = earlier_receipts(batch)
     receipts = {}
     if asked:
@@ -58,7 +61,9 @@ async def project(conn: Conn, batch: Sequence[Delivered], *, fresh: bool = False
     for at in range(0, len(batch), _SLICE):
         fold_into(out, batch[at : at + _SLICE])
         await asyncio.sleep(0)
-    await write(conn, out, fresh=fresh)
+    if balances:
+        add_up(out)
+    await write(conn, out)
     _count(batch)
 
 

@@ -19,11 +19,11 @@ from services.kernel.settings import Settings, database_url
 from services.kernel.store import Conn
 from services.kernel.tasks import side_by_side
 from services.projections import indexes, schema
+from services.projections.models.balance import EIGHT, EIGHT_SUMS
 from services.projections.models.movement import MOVEMENT
 from services.projections.project import CONSUMER
 from services.projections.replay import Replay
 from services.projections.source import Source
-from services.projections.writer import sum_up
 
 # `done` of `total` facts of a service are looked at; total grows while facts come in.
 Progress = Callable[[str, int, int], None]
@@ -103,7 +103,7 @@ async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -
     async def of_movements(conn: Conn) -> None:
         async with conn.transaction():
             await schema.use(conn, BESIDE)
-            await sum_up(conn)
+            await conn.execute(_BALANCES)
         await indexes.make(conn, ours)
 
     await side_by_side([of_movements(lanes[0]), indexes.make(lanes[1], others)])
@@ -147,6 +147,17 @@ def _silent(service: str, done: int, total: int) -> None:
     """Nobody wants to know."""
 
 
+_BALANCES: Final = f"""
+WITH daily AS (
+    SELECT a.anchor, m.branch, m.currency, m.kind, a.anchored_on, minor_sum(m.amount_minor) AS amount_minor
+    FROM movement m CROSS JOIN LATERAL (VALUES ('due', m.due_on), ('invoice', m.issued_on)) AS a(anchor, anchored_on)
+    GROUP BY 1, 2, 3, 4, 5 HAVING minor_sum(m.amount_minor) <> 0
+)
+INSERT INTO branch_balance (anchor, branch, currency, kind, begins_on, {", ".join(EIGHT)})
+SELECT anchor, branch, currency, kind, anchored_on - day AS begins_on, {EIGHT_SUMS}
+FROM (SELECT *, day_of_eight(anchored_on) AS day FROM daily) d
+GROUP BY 1, 2, 3, 4, 5 ORDER BY branch, begins_on, kind, anchor, currency
+"""  # noqa: S608 - names of columns
 _PARTITIONS: Final = """
 INSERT INTO consumer_position (consumer, topic, partition, next_offset, last_seq)
 SELECT $1, topic, partition, 0, 0 FROM unnest($2::text[]) AS topic, generate_series(0, $3::int - 1) AS partition

@@ -77,19 +77,19 @@ class Replay:
         self.done, self.parked, self.stopped = dict(mark.done), dict(mark.parked), dict(mark.stopped)
 
     async def gather(self, lanes: Sequence[Conn]) -> None:
-        """Fold what is published now into tables that are `fresh` (see `write`), the streams dealt out over several
-        connections: one is folded for while Postgres works for another.
+        """Fold what is published now, all but the balances by branch, the streams dealt out over several connections:
+        one is folded for while Postgres works for another.
 
         Holds    lanes cannot wait for each other in a circle: each takes tables and keys in the writer's one order.
         """
         for source in self._sources:
-            await self._follow(source, lanes, fresh=True)
+            await self._follow(source, lanes, balances=False)
 
     async def catch_up(self) -> int:
         """Fold what is published now, a transaction per batch; answers how many facts that were."""
         return sum([await self._follow(source, [self._conn]) for source in self._sources])
 
-    async def _follow(self, source: Source, lanes: Sequence[Conn], *, fresh: bool = False) -> int:
+    async def _follow(self, source: Source, lanes: Sequence[Conn], *, balances: bool = True) -> int:
         service = source.service
         began, last = self.done[service], await source.last()
         self._progress(service, began, last)
@@ -106,7 +106,9 @@ class Replay:
                 for number, part in enumerate(parts):
                     if number in working:
                         await working[number]
-                    working[number] = asyncio.create_task(self._transact(lanes[number], service, part, fresh=fresh))
+                    working[number] = asyncio.create_task(
+                        self._transact(lanes[number], service, part, balances=balances)
+                    )
                 self.done[service] = stretch.upto
                 self._progress(service, stretch.upto, last)
             for task in working.values():
@@ -117,10 +119,10 @@ class Replay:
                 await end(task)
         return last - began
 
-    async def _transact(self, lane: Conn, service: str, batch: Sequence[Logged], *, fresh: bool) -> None:
+    async def _transact(self, lane: Conn, service: str, batch: Sequence[Logged], *, balances: bool) -> None:
         async with lane.transaction():
             await schema.use(lane, self._into)
-            await self._take(lane, service, batch, fresh=fresh)
+            await self._take(lane, service, batch, balances=balances)
 
     async def finish(self) -> None:
         """Fold the rest, within the transaction that has the live consumer stand still, and tell it what is folded.
@@ -140,7 +142,7 @@ class Replay:
         await self._conn.execute(_BROUGHT_HOME, CONSUMER)
         await self._conn.execute("DROP TABLE folded_stream")
 
-    async def _take(self, conn: Conn, service: str, batch: Sequence[Logged], *, fresh: bool = False) -> None:
+    async def _take(self, conn: Conn, service: str, batch: Sequence[Logged], *, balances: bool = True) -> None:
         """Fold a batch, leaving out what waits behind a fact that is parked or was dropped."""
         wanted: list[Delivered] = []
         for one in batch:
@@ -152,7 +154,7 @@ class Replay:
                 self.stopped[one.stream] = one.version
             else:
                 wanted.append(one.known)
-        folded = await self._fold(conn, wanted, fresh)
+        folded = await self._fold(conn, wanted, balances)
         recent = [known.envelope for known in folded if known.envelope.seq > self._new_from[service]]
         if recent:
             versions = {envelope.stream: envelope.stream_version for envelope in recent}
@@ -161,7 +163,7 @@ class Replay:
     def _held_back(self, stream: str, version: int) -> bool:
         return version >= self.parked.get(stream, _NEVER) or version >= self.stopped.get(stream, _NEVER)
 
-    async def _fold(self, conn: Conn, batch: Sequence[Delivered], fresh: bool) -> list[Delivered]:
+    async def _fold(self, conn: Conn, batch: Sequence[Delivered], balances: bool) -> list[Delivered]:
         """Fold what can be folded; answers that. A fact that cannot stops its stream, as it would be parked live."""
         if self.stopped:
             batch = [b for b in batch if not self._held_back(b.envelope.stream, b.envelope.stream_version)]
@@ -169,7 +171,7 @@ class Replay:
             return []
         try:
             async with conn.transaction():  # A savepoint.
-                await project(conn, batch, fresh=fresh)
+                await project(conn, batch, balances=balances)
             return list(batch)
         except Exception as error:
             if fault_of(error) is None:
@@ -178,7 +180,7 @@ class Replay:
             self.stopped[batch[0].envelope.stream] = batch[0].envelope.stream_version
             return []
         half = len(batch) // 2
-        return [*await self._fold(conn, batch[:half], fresh), *await self._fold(conn, batch[half:], fresh)]
+        return [*await self._fold(conn, batch[:half], balances), *await self._fold(conn, batch[half:], balances)]
 
     async def _late(self, stream: str, frm: int, until: int | None) -> None:
         """A stream that was parked when we began and has been applied since, wholly or in part."""

@@ -10,9 +10,9 @@ import asyncpg
 from services.kernel.meta import ALL
 from services.kernel.store import Conn, Pool
 from services.projections import metrics
+from services.projections.models.balance import EIGHT, EIGHT_SUMS
 from services.projections.project import WRITERS
 from services.projections.schema import LIVE
-from services.projections.writer import EIGHT, EIGHT_SUMS
 
 # A week's start is left alone until its late facts have come in; until then the balances of now are as near.
 SETTLED_AFTER_DAYS: Final = 4

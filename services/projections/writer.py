@@ -10,42 +10,14 @@ import msgspec
 from services.kernel.store import Conn
 from services.projections.deltas import Deltas
 from services.projections.fold import TABLES
-from services.projections.models.movement import MOVEMENT
+from services.projections.models.balance import earliest
 from services.projections.table import Row, Table
 
-# The eight days of a row of balances, and their sums over lines whose day of the eight is `day`.
-EIGHT: Final = tuple(f"minor_{day}" for day in range(8))
-EIGHT_SUMS: Final = ", ".join(f"minor_sum(amount_minor) FILTER (WHERE day = {day})" for day in range(8))
-# What follows from movements: the balance of now, and which snapshots no longer hold because something came in from
-# before them. What came and went within the batch, as most unapplied cash does, moves no balance.
-_SUMS: Final = """
-WITH moved AS (
-    SELECT u.branch, u.currency, u.kind, u.issued_on, u.due_on, u.effective_on, u.amount_minor FROM {source}
-), days AS (
-    SELECT branch, min(effective_on) AS day FROM moved GROUP BY branch
-), stale AS (
-    UPDATE snapshot s SET state = 'stale' FROM days d
-    WHERE s.branch = d.branch AND s.taken_on > d.day AND s.state <> 'stale'
-), daily AS (
-    SELECT a.anchor, m.branch, m.currency, m.kind, a.anchored_on, minor_sum(m.amount_minor) AS amount_minor
-    FROM moved m CROSS JOIN LATERAL (VALUES ('due', m.due_on), ('invoice', m.issued_on)) AS a(anchor, anchored_on)
-    GROUP BY 1, 2, 3, 4, 5 HAVING minor_sum(m.amount_minor) <> 0
-)
-INSERT INTO branch_balance AS t (anchor, branch, currency, kind, begins_on, {days})
-SELECT anchor, branch, currency, kind, anchored_on - day AS begins_on, {sums}
-FROM (SELECT *, day_of_eight(anchored_on) AS day FROM daily) d
-GROUP BY 1, 2, 3, 4, 5 ORDER BY branch, begins_on, kind, anchor, currency
-ON CONFLICT (anchor, branch, currency, kind, begins_on) DO UPDATE SET {added}
+# Which snapshots no longer hold because something came in from before them.
+_STALE: Final = """
+UPDATE snapshot s SET state = 'stale' FROM unnest($1::text[], $2::date[]) AS d(branch, day)
+WHERE s.branch = d.branch AND s.taken_on > d.day AND s.state <> 'stale'
 """
-
-
-def _sums_of(source: str) -> str:
-    added = ", ".join(f"{day} = t.{day} + excluded.{day}" for day in EIGHT)
-    return _SUMS.format(source=source, days=", ".join(EIGHT), sums=EIGHT_SUMS, added=added)
-
-
-_SUMS_OF: Final = {staged: _sums_of(MOVEMENT.source(staged=staged)) for staged in (False, True)}
-_SUMS_OF_ALL: Final = _sums_of("movement AS u")
 STAGED_MIN = 100  # Rows of a table; below it the round trip of copying costs more than it saves.
 _STAGES: Final = """
 SELECT relname, pg_relation_size(oid) > 0 AS used
@@ -53,11 +25,9 @@ FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'fold\\_
 """
 
 
-async def write(conn: Conn, deltas: Deltas, *, fresh: bool = False) -> None:
-    """Apply the rows, in a transaction of the caller's that may see every branch.
-
-    Into tables that are `fresh`, rows that are only ever added are copied straight, which takes their owner: where
-    row-level security binds, Postgres copies nothing in. What follows from movements is left to `sum_up`.
+async def write(conn: Conn, deltas: Deltas) -> None:
+    """Apply the rows, in a transaction of the tables' owner, who sees every branch: where row-level security binds,
+    Postgres copies nothing in.
 
     Errors   23505 where a movement is there already: a fact was folded twice, which is a bug and never a transient.
     """
@@ -66,24 +36,18 @@ async def write(conn: Conn, deltas: Deltas, *, fresh: bool = False) -> None:
         rows = deltas.rows(table)
         if not rows:
             continue
-        if fresh and not table.key:
+        if len(rows) < STAGED_MIN:
+            await conn.execute(table.of_arrays, *_columns(rows))
+        elif not table.key:
             await _copy(conn, table, rows, table.name)
-        elif len(rows) >= STAGED_MIN:
+        else:
             if stages is None:
                 stages = {row["relname"]: row["used"] for row in await conn.fetch(_STAGES)}
             await _stage(conn, table, rows, used=stages.get(table.stage))
             await conn.execute(table.of_staged)
-        else:
-            await conn.execute(table.of_arrays, *_columns(rows))
-    moved = deltas.rows(MOVEMENT)
-    if moved and not fresh:
-        staged = len(moved) >= STAGED_MIN
-        await conn.execute(_SUMS_OF[staged], *([] if staged else _columns(moved)))
-
-
-async def sum_up(conn: Conn) -> None:
-    """What follows from all movements there are, where nothing was derived from any of them yet."""
-    await conn.execute(_SUMS_OF_ALL)
+    days = earliest(deltas)
+    if days:
+        await conn.execute(_STALE, list(days), list(days.values()))
 
 
 async def _stage(conn: Conn, table: Table[Any], rows: Sequence[Row], *, used: bool | None) -> None:

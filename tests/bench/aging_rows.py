@@ -15,8 +15,8 @@ import asyncpg
 
 from services.kernel.meta import EVERY_BRANCH
 from services.kernel.store import open_pool
+from services.projections.models.balance import EIGHT, EIGHT_SUMS
 from services.projections.snapshots import build_missing
-from services.projections.writer import EIGHT, EIGHT_SUMS
 
 # What the questions read that are asked here. The other indexes and the keys cost as much time and disk again, and
 # change none of the plans.
