@@ -29,10 +29,12 @@ class Backlog:
         self._closed = True
         self._changed.set()
 
-    async def put(self, delivery: Delivery) -> None:
-        """Add records, as soon as fewer than `enough` wait."""
+    async def room(self) -> None:
+        """Wait until fewer than `enough` records wait."""
         while self._count >= self._enough and not self._closed:
             await self._change()
+
+    def put(self, delivery: Delivery) -> None:
         for tp, records in delivery.items():
             self._waiting.setdefault(tp, []).extend(records)
             self._count += len(records)

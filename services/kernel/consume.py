@@ -159,7 +159,7 @@ class Consumer(Service):
         """
         if not self._spots:
             self._retrying = False  # Nothing is ours, so nothing fails.
-        backlog = Backlog(self.spec.batch_max)
+        backlog = Backlog(self.spec.batch_max // 2)
 
         def ended() -> None:
             self._unsettle()
@@ -176,7 +176,8 @@ class Consumer(Service):
                 delivery = await member.read(self.spec.batch_max)
                 self._standstill.ended(_READING)
                 if delivery:
-                    await backlog.put(delivery)
+                    backlog.put(delivery)
+                    await backlog.room()
                 else:
                     self._all_is_well()
         finally:
