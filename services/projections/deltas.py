@@ -34,12 +34,14 @@ class Model:
 
 class Deltas:
     """The rows of one batch. `receipts` are those that facts of the batch speak of and that came before it; `begun` is
-    when each branch's movements begin, as far as it is known.
+    when each branch's movements begin, as far as it is known; `since` is from when on those of the batch change what
+    stood open.
     """
 
     def __init__(self, receipts: Mapping[UUID, Receipt] | None = None, begun: Mapping[str, date] | None = None) -> None:
         self.receipts: dict[UUID, Receipt] = dict(receipts or {})
         self.begun: dict[str, date] = dict(begun or {})
+        self.since: dict[str, date] = {}
         self._rows: dict[str, dict[Any, Any]] = {}
         self._added: dict[str, list[Any]] = {}
 

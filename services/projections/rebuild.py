@@ -19,7 +19,7 @@ from services.kernel.settings import Settings, database_url
 from services.kernel.store import Conn
 from services.kernel.tasks import side_by_side
 from services.projections import indexes, schema
-from services.projections.models.balance import EIGHT, EIGHT_SUMS
+from services.projections.models.balance import BALANCE, EIGHT, EIGHT_SUMS
 from services.projections.models.movement import MOVEMENT
 from services.projections.project import CONSUMER
 from services.projections.replay import Replay
@@ -97,16 +97,17 @@ async def rebuild_from(
 
 async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -> None:
     """What follows from all rows: of movements on one connection, of the other tables on another."""
-    ours = {table: statements for table, statements in waiting.items() if table == MOVEMENT.name}
-    others = {table: statements for table, statements in waiting.items() if table != MOVEMENT.name}
+    of_lines = (MOVEMENT.name, BALANCE.name)
+    ours = {table: statements for table, statements in waiting.items() if table in of_lines}
+    others = {table: statements for table, statements in waiting.items() if table not in of_lines}
 
     async def of_movements(conn: Conn) -> None:
         async with conn.transaction():
             await schema.use(conn, BESIDE)
             await conn.execute(_BALANCES)
-        await indexes.make(conn, ours)
+        await indexes.make(conn, BESIDE, ours)
 
-    await side_by_side([of_movements(lanes[0]), indexes.make(lanes[1], others)])
+    await side_by_side([of_movements(lanes[0]), indexes.make(lanes[1], BESIDE, others)])
 
 
 async def _connect(url: str) -> Conn:

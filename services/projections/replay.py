@@ -161,6 +161,8 @@ class Replay:
             await conn.execute(_NOTE, list(versions), list(versions.values()))
 
     def _held_back(self, stream: str, version: int) -> bool:
+        if not (self.parked or self.stopped):
+            return False
         return version >= self.parked.get(stream, _NEVER) or version >= self.stopped.get(stream, _NEVER)
 
     async def _fold(self, conn: Conn, batch: Sequence[Delivered], balances: bool) -> list[Delivered]:

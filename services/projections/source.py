@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import asyncpg
+import msgspec
 
 from events import codec
 from events.envelope import Envelope
@@ -18,10 +19,9 @@ BATCH: Final = 10_000  # Of a log, read at once, and folded in one transaction o
 _SLICE: Final = 100  # Facts decoded at a stretch, about a millisecond: in between Postgres gets its next statement.
 
 
-class Logged(NamedTuple):
+class Logged(msgspec.Struct, frozen=True, gc=False):
     """A published fact as the event store has it. `known` is None where this program cannot read it."""
 
-    seq: int
     stream: str
     version: int
     known: Delivered | None
@@ -71,7 +71,7 @@ class Source:
         try:
             fact = codec.decode(wire, data)
         except Unreadable:
-            return Logged(seq, stream, version, None)
+            return Logged(stream, version, None)
         event_id, recorded_at, actor, branch, correlation_id, causation_id, traceparent = rest
         envelope = Envelope(
             event_id=event_id,
@@ -87,7 +87,7 @@ class Source:
             causation_id=causation_id,
             traceparent=traceparent,
         )
-        return Logged(seq, stream, version, Delivered(envelope, fact))
+        return Logged(stream, version, Delivered(envelope, fact))
 
 
 _COLUMNS: Final = """

@@ -10,7 +10,6 @@ import msgspec
 from services.kernel.store import Conn
 from services.projections.deltas import Deltas
 from services.projections.fold import TABLES
-from services.projections.models.balance import earliest
 from services.projections.table import Row, Table
 
 # Which snapshots no longer hold because something came in from before them.
@@ -45,9 +44,8 @@ async def write(conn: Conn, deltas: Deltas) -> None:
                 stages = {row["relname"]: row["used"] for row in await conn.fetch(_STAGES)}
             await _stage(conn, table, rows, used=stages.get(table.stage))
             await conn.execute(table.of_staged)
-    days = earliest(deltas)
-    if days:
-        await conn.execute(_STALE, list(days), list(days.values()))
+    if deltas.since:
+        await conn.execute(_STALE, list(deltas.since), list(deltas.since.values()))
 
 
 async def _stage(conn: Conn, table: Table[Any], rows: Sequence[Row], *, used: bool | None) -> None:

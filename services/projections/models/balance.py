@@ -36,12 +36,16 @@ BALANCES: Final = Model("balance", (BALANCE,), {})  # No fact changes a balance 
 
 
 def add_up(out: Deltas) -> None:
-    """The balances that the movements of a batch change. What came and went within the batch, as most unapplied cash
-    does, changes none.
+    """The balances that the movements of a batch change, and from which day on, by branch. What came and went within
+    the batch, as most unapplied cash does, changes no balance.
     """
     moved: defaultdict[tuple[str, str, str, date, date], int] = defaultdict(int)
+    since = out.since
     for row in out.rows(MOVEMENT):
         moved[row.branch, row.kind, row.currency, row.due_on, row.issued_on] += row.amount_minor
+        known = since.get(row.branch)
+        if known is None or row.effective_on < known:
+            since[row.branch] = row.effective_on
     for (branch, kind, currency, due_on, issued_on), minor in moved.items():
         if minor:
             for anchor, on in (("due", due_on), ("invoice", issued_on)):
@@ -49,13 +53,3 @@ def add_up(out: Deltas) -> None:
                 day = (number - 1) % 8  # As `day_of_eight` counts: from 0001-01-01.
                 balance = out.at(BALANCE, branch, date.fromordinal(number - day), kind, currency, anchor)
                 setattr(balance, EIGHT[day], getattr(balance, EIGHT[day]) + minor)
-
-
-def earliest(out: Deltas) -> dict[str, date]:
-    """From when on the movements of a batch change what stood open, by branch."""
-    days: dict[str, date] = {}
-    for row in out.rows(MOVEMENT):
-        known = days.get(row.branch)
-        if known is None or row.effective_on < known:
-            days[row.branch] = row.effective_on
-    return days
