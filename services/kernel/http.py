@@ -76,6 +76,7 @@ def create_app(
                 size_max=settings.pool_max,
                 statement_s_max=_STATEMENT_S_MAX,
                 plans="kept" if store_routes else "new",
+                name=f"openitem-{settings.service}",
             )
         except _UNREACHABLE as error:
             where = urlsplit(url)  # Without the password that may stand in it.

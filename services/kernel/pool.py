@@ -23,8 +23,10 @@ async def open_pool(
     branches: Branches = NO_BRANCH,
     statement_s_max: float | None = None,
     plans: Plans | None = None,
+    name: str = "openitem",
 ) -> Pool:
     """Connections that act as `role`, which row-level security binds to `branches`, unless a transaction says others.
+    Postgres lists them under `name`.
 
     `statement_s_max` bounds one statement. None: a statement may take long, as in a rebuild. `plans`, where Postgres
     is not to choose itself whether it keeps a plan:
@@ -40,7 +42,7 @@ async def open_pool(
         max_size=size_max,
         command_timeout=statement_s_max,
         reset=_leave,
-        server_settings={"role": role, "application_name": "openitem", "openitem.branches": branches.setting} | mode,
+        server_settings={"role": role, "application_name": name, "openitem.branches": branches.setting} | mode,
     )
 
 

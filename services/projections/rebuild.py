@@ -18,7 +18,7 @@ from services.kernel.meta import ALL
 from services.kernel.settings import Settings, database_url
 from services.kernel.store import Conn
 from services.kernel.tasks import side_by_side
-from services.projections import indexes, schema
+from services.projections import indexes, readers, schema
 from services.projections.models.balance import BALANCE, EIGHT, EIGHT_SUMS
 from services.projections.models.movement import MOVEMENT
 from services.projections.project import CONSUMER
@@ -96,7 +96,9 @@ async def rebuild_from(
 
 
 async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -> None:
-    """What follows from all rows: of movements on one connection, of the other tables on another."""
+    """What follows from all rows: of movements on one connection, of the other tables on another, or one after the
+    other while somebody asks for reports.
+    """
     of_lines = (MOVEMENT.name, BALANCE.name)
     ours = {table: statements for table, statements in waiting.items() if table in of_lines}
     others = {table: statements for table, statements in waiting.items() if table not in of_lines}
@@ -107,7 +109,12 @@ async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -
             await conn.execute(_BALANCES)
         await indexes.make(conn, BESIDE, ours)
 
-    await side_by_side([of_movements(lanes[0]), indexes.make(lanes[1], BESIDE, others)])
+    parts = [of_movements(lanes[0]), indexes.make(lanes[1], BESIDE, others)]
+    if await readers.are_asking(lanes[0]):
+        for part in parts:
+            await part
+    else:
+        await side_by_side(parts)
 
 
 async def _connect(url: str) -> Conn:

@@ -12,7 +12,7 @@ from services.kernel.delivery import Delivered
 from services.kernel.retry import fault_of
 from services.kernel.store import Conn
 from services.kernel.tasks import end
-from services.projections import schema
+from services.projections import readers, schema
 from services.projections.project import CONSUMER, project
 from services.projections.source import Logged, Source
 
@@ -78,7 +78,7 @@ class Replay:
 
     async def gather(self, lanes: Sequence[Conn]) -> None:
         """Fold what is published now, all but the balances by branch, the streams dealt out over several connections:
-        one is folded for while Postgres works for another.
+        one is folded for while Postgres works for another, or one after the other while somebody asks for reports.
 
         Holds    lanes cannot wait for each other in a circle: each takes tables and keys in the writer's one order.
         """
@@ -103,9 +103,11 @@ class Replay:
                 parts: list[list[Logged]] = [[] for _ in lanes]
                 for one in stretch.facts:
                     parts[hash(one.stream) % len(lanes)].append(one)
+                alone = await readers.are_asking(self._conn)
                 for number, part in enumerate(parts):
-                    if number in working:
-                        await working[number]
+                    for other in list(working) if alone else [number]:
+                        if other in working:
+                            await working.pop(other)
                     working[number] = asyncio.create_task(
                         self._transact(lanes[number], service, part, balances=balances)
                     )
