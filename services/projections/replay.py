@@ -103,7 +103,7 @@ class Replay:
                 parts: list[list[Logged]] = [[] for _ in lanes]
                 for one in stretch.facts:
                     parts[hash(one.stream) % len(lanes)].append(one)
-                alone = await readers.are_asking(self._conn)
+                alone = len(lanes) > 1 and await readers.are_asking(self._conn)
                 for number, part in enumerate(parts):
                     for other in list(working) if alone else [number]:
                         if other in working:

@@ -11,8 +11,8 @@ from itertools import islice
 import asyncpg
 
 from services.kernel.delivery import Delivered
+from services.projections.models.balance import EIGHT
 from services.projections.project import handler
-from services.projections.writer import EIGHT
 from tests.support.books import Books
 
 # Kept for speed alone: what they say is checked by asking the same question with and without them.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import asyncpg
 
+from events.topics import partition_of
 from services.kernel.consume import Consumer
-from services.kernel.delivery import ConsumerSpec, Handler
+from services.kernel.delivery import ConsumerSpec, Delivered, Handler
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
-from services.kernel.store import Store
+from services.kernel.store import Conn, Store
 from tests.support.facts import record, stream_of
 from tests.support.flow import CONSUMER, Notes, applied, noted, running
 from tests.support.patience import until
@@ -85,3 +87,37 @@ async def test_a_consumer_with_more_lanes_than_partitions_is_ready_and_applies_e
         await applied(store, account, 3)
         await until(lambda: ready(one))
     assert await noted(store) == {stream_of(account): [1, 2, 3]}
+
+
+async def test_a_batch_that_takes_long_holds_up_its_own_partitions_alone(settings: Settings, store: Store) -> None:
+    """Given two lanes of which one is held, everything else goes through the other, batch after batch."""
+    held: set[str] = set()
+    release = asyncio.Event()
+    notes = Notes()
+
+    async def handler(conn: Conn, batch: Sequence[Delivered]) -> None:
+        if not held:
+            held.update(known.envelope.stream for known in batch)
+            await release.wait()
+        await notes(conn, batch)
+
+    accounts = [uuid4() for _ in range(40)]
+    async with running(Relay(settings), in_lanes(settings, store, handler)):
+        await trade(store, accounts, 1)
+        await until(lambda: some(held))
+        ours = {partition_of(stream.encode()) for stream in held}
+        free = [account for account in accounts if partition_of(stream_of(account).encode()) not in ours]
+        assert free
+        await trade(store, free, 4)
+        for account in free:
+            await applied(store, account, 6)
+        assert not release.is_set()
+        release.set()
+        for account in accounts:
+            await applied(store, account, 3)
+    told = await noted(store)
+    assert all(versions == sorted(versions) for versions in told.values())
+
+
+async def some(held: set[str]) -> bool:
+    return bool(held)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from random import Random
+from typing import Any
 
 import asyncpg
 import pytest
 
 from events.topics import SERVICES
+from services.kernel.store import open_pool
+from services.kernel.tasks import end
 from services.projections import schema
 from services.projections import source as reading
+from services.projections.readers import READERS
 from services.projections.rebuild import RebuildRunning, rebuild_from
-from services.projections.replay import CannotFold
+from services.projections.replay import CannotFold, Replay
 from tests.conftest import MakeDatabase
 from tests.support.event_stores import TOPICS, Kafka, Live, record
 from tests.support.histories import history
@@ -78,6 +82,47 @@ async def test_its_tables_have_the_indexes_and_constraints_they_had(system: Syst
     await system.rebuild()
     assert await kept() == before
     assert len(before) > 60
+
+
+async def test_its_tables_are_known_to_the_planner(system: System) -> None:
+    """Autovacuum may take a minute. Until then a report of many movements was planned as if there were hardly any."""
+    await record(system.stores, history(Random(15), 100).log)
+    await system.rebuild()
+    await system.look.execute("SET ROLE none")  # Only whoever may read a table sees what is known of it.
+    query = "SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = 'live'"
+    known = {name for (name,) in await system.look.fetch(query)}
+    assert {"movement", "open_item", "timeline", "branch_balance", "control"} <= known
+
+
+@pytest.mark.parametrize("asking", [False, True])
+async def test_it_works_on_one_connection_at_a_time_while_somebody_asks_for_reports(
+    system: System, asking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 50)
+    await record(system.stores, history(Random(16), 300).log)
+    at_once, most = 0, 0
+    transact = Replay._transact
+
+    async def watched(*args: Any, **named: Any) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await transact(*args, **named)
+        at_once -= 1
+
+    monkeypatch.setattr(Replay, "_transact", watched)
+    async with await open_pool(system.live, size_max=1, name=READERS if asking else "openitem-worker") as reports:
+
+        async def ask() -> None:
+            while True:
+                await reports.fetchval("SELECT 1")
+                await asyncio.sleep(0.1)
+
+        asker = asyncio.create_task(ask())
+        await asyncio.sleep(0.1)
+        await system.rebuild()
+        await end(asker)
+    assert most == (1 if asking else 2)
 
 
 async def test_from_nothing_and_then_everything_kafka_delivers_is_a_repeat(system: System) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from services.kernel.pool import open_pool
 from services.projections import snapshots
+from services.projections.models.balance import EIGHT
 from services.projections.project import handler
-from services.projections.writer import EIGHT
 from tests.conftest import MakeDatabase
 from tests.support.books import Books
 from tests.support.histories import FIRST, history, shuffled

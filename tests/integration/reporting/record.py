@@ -85,7 +85,9 @@ class Record:
             async with conn.transaction():
                 await handler(conn, batch)
                 await conn.execute("SET LOCAL search_path = public")
-                await position.settle(conn, CONSUMER, versions, {})
+                held = await position.held(conn, CONSUMER, versions.keys())
+                new = {stream for stream, known in held.items() if not known.version}
+                await position.settle(conn, CONSUMER, versions, {}, new)
         finally:
             await conn.close()
         stream = batch[-1].envelope.stream

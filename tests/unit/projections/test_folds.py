@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -15,11 +15,12 @@ from events.registry import REGISTRY
 from services.projections.deltas import Deltas, Receipt
 from services.projections.fold import IGNORED, MODELS, earlier_receipts, fold
 from services.projections.models.bad_debt import PLACEMENT, PLACEMENT_ITEM, RECOVERY, WRITE_OFF
+from services.projections.models.balance import BALANCE, add_up
 from services.projections.models.cash import BEHAVIOUR, CASH_DAY, CASH_MOVEMENT
 from services.projections.models.chase import DISPUTE, FOLLOW_UP, HOLD, LAST_CONTACT, PROMISE, STEP
 from services.projections.models.control import CONTROL
 from services.projections.models.dimensions import ACCOUNT, BRANCH
-from services.projections.models.movement import MOVEMENT
+from services.projections.models.movement import MOVEMENT, MOVEMENTS
 from services.projections.models.open_item import OPEN_ITEM
 from services.projections.models.timeline import TIMELINE
 from services.projections.table import Table
@@ -248,6 +249,52 @@ class TestChasing:
         )
         books.say(f"follow-up-{uid('f')}", fact)
         assert one(fold(books.log), FOLLOW_UP, uid("f")).item_ids == f"{{{uid('1')},{uid('2')}}}"
+
+
+class TestBalances:
+    def test_each_anchor_has_its_own_day_of_eight(self, books: Books) -> None:
+        # Given an invoice of the last day of its eight, due on the first of the next.
+        issued_on = date.fromordinal(8 * 92_400)
+        due_on = issued_on + timedelta(days=1)
+        books.issue("1", "B1", "acme", 100_00, issued_on, retainage=10_00, due_on=due_on)
+        # When its balances are added up
+        out = fold(books.log)
+        add_up(out)
+        # Then it stands in the last column of one row, and in the first of the next.
+        invoiced = one(out, BALANCE, "B1", issued_on - timedelta(days=7), "open", "USD", "invoice")
+        due = one(out, BALANCE, "B1", due_on, "open", "USD", "due")
+        assert (invoiced.minor_7, due.minor_0) == (90_00, 90_00)
+        assert one(out, BALANCE, "B1", due_on, "retainage", "USD", "due").minor_0 == 10_00
+        assert out.since == {"B1": issued_on}
+
+    def test_what_came_and_went_within_the_batch_moves_none(self, books: Books) -> None:
+        item = books.issue("1", "B1", "acme", 100_00, JAN)
+        receipt = books.receive("r", "B1", "acme", 100_00, FEB)
+        books.apply(receipt, {item: 100_00}, MAR)
+        out = fold(books.log)
+        add_up(out)
+        assert out.rows(BALANCE) == []
+        assert out.since == {"B1": JAN}
+
+
+def test_a_fact_that_moves_receivables_adds_a_row_that_can_be_added_once(books: Books) -> None:
+    """Movements have no key: a fact that is folded twice is refused by the key of what else it adds."""
+    item = books.issue("1", "B1", "acme", 100_00, JAN, retainage=10_00)
+    books.release("rel", item, 4_00, FEB)
+    books.credit("c", item, 1_00, FEB)
+    books.write_off(item, 5_00, MAR)
+    stray = books.receive("r", "B1", None, 50_00, FEB)
+    books.identify(stray, "acme", FEB)
+    books.apply(stray, {item: 20_00}, FEB)
+    books.unapply(stray, {item: 20_00}, MAR)
+    books.refund("f", stray, 10_00, MAR)
+    books.reverse(books.receive("r2", "B1", None, 7_00, FEB), MAR)
+    books.void(books.issue("2", "B1", "acme", 8_00, JAN), MAR)
+    moving = [known for known in books.log if fold([known]).rows(MOVEMENT)]
+    assert {type(known.fact) for known in moving} == set(MOVEMENTS.folds)
+    for known in moving:
+        out = fold([known])
+        assert [*out.rows(TIMELINE), *out.rows(CASH_MOVEMENT)], known.envelope.type
 
 
 def test_no_kind_of_fact_is_forgotten() -> None:

@@ -1,0 +1,115 @@
+"""The backlog: a partition with one at a time, in order, and nobody waits for what will not come."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from services.kernel.backlog import Backlog, Delivery
+
+A, B, C = (TopicPartition("t", number) for number in range(3))
+
+
+def of(**partitions: list[int]) -> Any:
+    """Numbers stand for records: the backlog does not look into them."""
+    return {TopicPartition("t", "abc".index(name)): list(numbers) for name, numbers in partitions.items()}
+
+
+async def at_once(backlog: Backlog, most: int = 100) -> Delivery:
+    """What can be taken now, and is given back; nothing where one would have to wait."""
+    try:
+        async with asyncio.timeout(0.01), backlog.take(most) as taken:
+            return taken
+    except TimeoutError:
+        return {}
+
+
+async def test_what_one_works_on_another_does_not_get_and_the_rest_it_does() -> None:
+    backlog = Backlog(100)
+    backlog.put(of(a=[1], b=[1]))
+    async with backlog.take(1) as mine:
+        assert mine == {A: [1]}
+        backlog.put(of(a=[2, 3], c=[1]))
+        async with backlog.take(100) as others:
+            assert others == {B: [1], C: [1]}
+            assert await at_once(backlog) == {}
+    assert await at_once(backlog) == {A: [2, 3]}
+
+
+async def test_records_of_a_partition_stay_in_order_however_they_are_cut() -> None:
+    backlog = Backlog(100)
+    backlog.put(of(a=[1, 2, 3]))
+    backlog.put(of(a=[4, 5]))
+    assert [await at_once(backlog, 2) for _ in range(3)] == [{A: [1, 2]}, {A: [3, 4]}, {A: [5]}]
+
+
+async def test_a_part_that_was_left_is_taken_before_what_came_later() -> None:
+    backlog = Backlog(100)
+    backlog.put(of(a=[1, 2, 3]))
+    assert await at_once(backlog, 2) == {A: [1, 2]}
+    backlog.put(of(b=[1]))
+    assert await at_once(backlog, 1) == {A: [3]}
+
+
+async def test_who_waits_is_woken_by_what_comes_and_by_what_is_given_back() -> None:
+    backlog = Backlog(100)
+    got: list[Delivery] = []
+
+    async def lane() -> None:
+        async with backlog.take(100) as taken:
+            got.append(taken)
+
+    waiting = asyncio.create_task(lane())
+    await asyncio.sleep(0)
+    async with AsyncExitStack() as working:
+        backlog.put(of(a=[1]))
+        await waiting
+        await working.enter_async_context(_taken(backlog, of(b=[1])))
+        backlog.put(of(b=[2]))
+        waiting = asyncio.create_task(lane())
+        await asyncio.sleep(0.01)
+        assert got == [{A: [1]}]
+    await waiting
+    assert got == [{A: [1]}, {B: [2]}]
+
+
+def _taken(backlog: Backlog, delivery: Any) -> Any:
+    backlog.put(delivery)
+    return backlog.take(100)
+
+
+async def test_who_reads_waits_while_enough_is_there() -> None:
+    backlog = Backlog(3)
+    backlog.put(of(a=[1, 2]))
+    await backlog.room()
+    backlog.put(of(b=[1]))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await backlog.room()
+    assert await at_once(backlog, 1) == {A: [1]}
+    await backlog.room()
+
+
+async def test_closed_it_lets_nobody_wait() -> None:
+    backlog = Backlog(1)
+    backlog.put(of(a=[1]))
+    async with backlog.take(1), asyncio.TaskGroup() as tasks:
+        backlog.put(of(a=[2]))
+        reader, lane = tasks.create_task(backlog.room()), tasks.create_task(at_once(backlog))
+        await asyncio.sleep(0)
+        backlog.close()
+    assert (reader.result(), lane.result()) == (None, {})
+
+
+async def test_what_failed_is_free_again() -> None:
+    backlog = Backlog(100)
+    backlog.put(of(a=[1]))
+    with pytest.raises(ZeroDivisionError):
+        async with backlog.take(100):
+            raise ZeroDivisionError
+    backlog.put(of(a=[2]))
+    assert await at_once(backlog) == {A: [2]}
