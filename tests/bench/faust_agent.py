@@ -39,6 +39,7 @@ app = faust.App(
     f"{os.environ['BENCH_PREFIX']}.agent.{urlsplit(os.environ['BENCH_DATABASE']).path[1:]}",
     broker=f"kafka://{os.environ['BENCH_KAFKA']}",
     store="memory://",
+    datadir=os.environ["BENCH_ROOM"],
     web_enabled=False,
     topic_disable_leader=True,
     topic_allow_declare=False,

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -123,7 +124,11 @@ async def agent_rate(of: Books, database: str, *, staged: bool = False) -> float
         "BENCH_FACTS": str(of.facts),
     }
     command = [sys.executable, "-m", "tests.bench.faust_agent"]
-    ran = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as room:  # Faust makes a directory of its own, wherever it is started.
+        environment["BENCH_ROOM"] = room
+        ran = await asyncio.to_thread(
+            subprocess.run, command, env=environment, capture_output=True, text=True, check=False
+        )
     lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
     assert lines, ran.stdout[-2_000:] + ran.stderr[-2_000:]
     return float(json.loads(lines[-1])["rate"])
