@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,7 @@ _STALE: Final = """
 UPDATE snapshot s SET state = 'stale' FROM unnest($1::text[], $2::date[]) AS d(branch, day)
 WHERE s.branch = d.branch AND s.taken_on > d.day AND s.state <> 'stale'
 """
+Changed: TypeAlias = tuple[Table[Any], Sequence[Row]]
 STAGED_MIN = 100  # Rows of a table; below it the round trip of copying costs more than it saves.
 _STAGES: Final = """
 SELECT relname, pg_relation_size(oid) > 0 AS used
@@ -28,24 +29,30 @@ async def write(conn: Conn, deltas: Deltas) -> None:
     """Apply the rows, in a transaction of the tables' owner, who sees every branch: where row-level security binds,
     Postgres copies nothing in.
 
-    Errors   23505 where a movement is there already: a fact was folded twice, which is a bug and never a transient.
+    Errors   23505 where a line of the timeline or of cash is there already: a fact was folded twice, which is a bug and
+             never a transient.
     """
-    stages: dict[str, bool] | None = None
-    for table in TABLES:
-        rows = deltas.rows(table)
-        if not rows:
-            continue
-        if len(rows) < STAGED_MIN:
-            await conn.execute(table.of_arrays, *_columns(rows))
-        elif not table.key:
-            await _copy(conn, table, rows, table.name)
-        else:
-            if stages is None:
-                stages = {row["relname"]: row["used"] for row in await conn.fetch(_STAGES)}
-            await _stage(conn, table, rows, used=stages.get(table.stage))
-            await conn.execute(table.of_staged)
+    changed = [(table, rows) for table in TABLES if (rows := deltas.rows(table))]
     if deltas.since:
         await conn.execute(_STALE, list(deltas.since), list(deltas.since.values()))
+    if any(len(rows) >= STAGED_MIN for _, rows in changed):
+        await _write_many(conn, changed)
+    else:
+        for table, rows in changed:
+            await conn.execute(table.of_arrays, *_columns(rows))
+
+
+async def _write_many(conn: Conn, changed: Sequence[Changed]) -> None:
+    """First all that Postgres needs of us, then at one stroke what locks rows that other lanes want, too: in between it
+    would wait for Python, and they for it.
+    """
+    stages = {row["relname"]: row["used"] for row in await conn.fetch(_STAGES)}
+    for table, rows in changed:
+        if table.key:
+            await _stage(conn, table, rows, used=stages.get(table.stage))
+        else:
+            await _copy(conn, table, rows, table.name)
+    await conn.execute(";".join(table.of_staged for table, _ in changed if table.key))
 
 
 async def _stage(conn: Conn, table: Table[Any], rows: Sequence[Row], *, used: bool | None) -> None:
