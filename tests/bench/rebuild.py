@@ -25,7 +25,7 @@ _MS: Final = 1_000.0
 _REPORT: Final = "/aging?by=branch&limit=300"
 
 _BOUND: Final = (
-    "One process folds what the live worker folds, with the same rules: its Python, 23 us a fact, bounds it. A second"
+    "One process folds what the live worker folds, with the same rules: its Python, 21 us a fact, bounds it. A second"
     " process would halve that, and take the live reports' core."
 )
 
