@@ -146,8 +146,8 @@ async def agent_rate(of: Books, database: str, *, staged: bool = False) -> float
 
 
 _BOUND: Final = (
-    "Python bounds it: one process fetches, decodes, folds, lays out rows and frees them, 34 us a fact, and in a third of"
-    " all moments Postgres waits for it; see services/projections/README.md."
+    "Python bounds it: one process fetches, decodes, folds, lays out rows and frees them, 34 us a fact, and in a third"
+    " of all moments Postgres waits for it; see services/projections/README.md."
 )
 _SAME: Final = (
     "The agent folds with our code, and upserts the same rows as arrays, one statement per table and batch; with our"
