@@ -75,14 +75,8 @@ class Table(Generic[R]):
         self.stage = f"fold_{name}"
         self.staging = f"CREATE TEMPORARY TABLE {self.stage} ({', '.join(f'{n} {t}' for n, t in typed)})"
         self.staging += " ON COMMIT DELETE ROWS"
-        self._arrays = f"unnest({arrays}) AS u({', '.join(self.columns)})"
-        self._staged = f"pg_temp.{self.stage} AS u"
-        self.of_arrays = self._insert(self._arrays) + self._merge()
-        self.of_staged = self._insert(self._staged) + self._merge()
-
-    def source(self, *, staged: bool) -> str:
-        """Where a batch's rows lie, as a member of FROM by the name of u."""
-        return self._staged if staged else self._arrays
+        self.of_arrays = self._insert(f"unnest({arrays}) AS u({', '.join(self.columns)})") + self._merge()
+        self.of_staged = self._insert(f"pg_temp.{self.stage} AS u") + self._merge()
 
     def _insert(self, source: str) -> str:
         """Inserts the rows in key order: two writers of the same rows then wait for each other, and cannot deadlock."""
