@@ -42,7 +42,6 @@ _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 2.0
 _TICK_S: Final = 1.0
 _LOOP: Final = "the loop"
-_READING: Final = "reading"
 _UNSETTLED_S: Final = 0.1  # How soon a share of the partitions, or that a tick is due, is noticed.
 _ASK_S: Final = 10.0  # How often it is checked that the topics are still the ones the offsets count in.
 _STOP_S_MAX: Final = 10.0  # For the batch in flight. After that it is rolled back, which harms nothing.
@@ -159,7 +158,8 @@ class Consumer(Service):
         """
         if not self._spots:
             self._retrying = False  # Nothing is ours, so nothing fails.
-        backlog = Backlog(self.spec.batch_max // 2)
+        # The next batch is read when less than half of one waits: so at most one and a half are held beside the lanes'.
+        backlog = Backlog(max(1, self.spec.batch_max // 2))
 
         def ended() -> None:
             self._unsettle()
@@ -170,34 +170,25 @@ class Consumer(Service):
 
     async def _read_on(self, member: Membership, backlog: Backlog) -> None:
         """Read ahead of the lanes: while Postgres works on some facts, the next are fetched and decoded."""
-        try:
-            while self._goes_on(member):
-                self._standstill.turn(_READING)
+        while self._goes_on(member):
+            with self._standstill.at_work("reading"):
                 delivery = await member.read(self.spec.batch_max)
-                self._standstill.ended(_READING)
-                if delivery:
-                    backlog.put(delivery)
-                    await backlog.room()
-                else:
-                    self._all_is_well()
-        finally:
-            self._standstill.ended(_READING)
+            if delivery:
+                backlog.put(delivery)
+                await backlog.room()
+            else:
+                self._all_is_well()
 
     async def _lane(self, member: Membership, number: int, backlog: Backlog) -> None:
         """Apply facts, batch after batch. A stream is in one partition, and that in one lane at a time, so its order
         holds.
         """
-        name = f"lane {number}"
-        try:
-            while self._goes_on(member):
-                async with backlog.take(self.spec.batch_max) as delivery:
-                    self._standstill.turn(name)
+        while self._goes_on(member):
+            async with backlog.take(self.spec.batch_max) as delivery:
+                with self._standstill.at_work(f"lane {number}"):
                     await self._apply(member, place(delivery, self._spots), self._busy[number])
-                    self._standstill.ended(name)
-                if delivery:
-                    self._all_is_well()
-        finally:
-            self._standstill.ended(name)
+            if delivery:
+                self._all_is_well()
 
     def _all_is_well(self) -> None:
         self._retrying, self._failures = False, 0

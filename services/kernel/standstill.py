@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 STALLED_S: Final = 60.0  # Facts wait and nothing was committed for so long: start anew.
@@ -28,6 +30,15 @@ class Standstill:
 
     def ended(self, loop: str) -> None:
         self._turn_at.pop(loop, None)
+
+    @contextmanager
+    def at_work(self, loop: str) -> Iterator[None]:
+        """A turn that has to come to its end; between two of them the loop may wait for as long as it likes."""
+        self.turn(loop)
+        try:
+            yield
+        finally:
+            self.ended(loop)
 
     def check(self, waiting: int) -> None:
         """Errors: Stalled, where `waiting` facts wait without a sign, or a loop does not come round."""

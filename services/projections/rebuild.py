@@ -109,12 +109,11 @@ async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -
             await conn.execute(_BALANCES)
         await indexes.make(conn, BESIDE, ours)
 
-    parts = [of_movements(lanes[0]), indexes.make(lanes[1], BESIDE, others)]
     if await readers.are_asking(lanes[0]):
-        for part in parts:
-            await part
+        await of_movements(lanes[0])
+        await indexes.make(lanes[1], BESIDE, others)
     else:
-        await side_by_side(parts)
+        await side_by_side([of_movements(lanes[0]), indexes.make(lanes[1], BESIDE, others)])
 
 
 async def _connect(url: str) -> Conn:

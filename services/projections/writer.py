@@ -18,7 +18,7 @@ UPDATE snapshot s SET state = 'stale' FROM unnest($1::text[], $2::date[]) AS d(b
 WHERE s.branch = d.branch AND s.taken_on > d.day AND s.state <> 'stale'
 """
 Changed: TypeAlias = tuple[Table[Any], Sequence[Row]]
-STAGED_MIN = 100  # Rows of a table; below it the round trip of copying costs more than it saves.
+STAGED_MIN = 100  # Rows of some table; where none has as many, the round trips of copying cost more than they save.
 _STAGES: Final = """
 SELECT relname, pg_relation_size(oid) > 0 AS used
 FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'fold\\_%' AND relkind = 'r'
