@@ -8,11 +8,23 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import pytest
 
+from services.projections import readers
 from services.projections.project import CONSUMER
 from tests.integration.reporting.books import Books
 from tests.integration.reporting.desk import Desk, minor
 
 PATHS = ("/aging", "/cash-flow", "/bad-debt", "/items", "/accounts", "/consistency", "/freshness")
+
+
+async def test_who_works_in_the_background_sees_that_reports_are_asked_for(database: str, desk: Desk) -> None:
+    conn = await asyncpg.connect(database)
+    try:
+        await asyncio.sleep(1.1)
+        assert not await readers.are_asking(conn)
+        await desk.ask("/aging")
+        assert await readers.are_asking(conn)
+    finally:
+        await conn.close()
 
 
 class TestConsistency:
