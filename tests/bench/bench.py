@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import psutil
 
 from deploy.embedded import Kafka, Postgres
@@ -76,6 +77,16 @@ def open_bench() -> Iterator[Bench]:
         os.chmod(directory, 0o755)  # A server that will not run as root has to get through.
         collect_rarely(BATCHES)
         yield Bench(Path(directory), stack)
+
+
+async def tend(database: str, *statements: str) -> None:
+    """Have done now what Postgres would do in the background for what was just recorded, while others are measured."""
+    conn = await asyncpg.connect(database)
+    try:
+        for statement in statements:
+            await conn.execute(statement)
+    finally:
+        await conn.close()
 
 
 async def crowd(clients: int, each: int, act: Callable[[int], Awaitable[object]]) -> float:

@@ -26,7 +26,7 @@ from services.kernel.sift import arrive
 from services.kernel.store import open_pool
 from services.kernel.topics import create_topics
 from services.projections.worker import CONSUMERS
-from tests.bench.bench import Bench
+from tests.bench.bench import Bench, tend
 from tests.bench.figure import Figure, at_least
 from tests.bench.ledger import Ledger, record
 from tests.bench.poll import until
@@ -55,18 +55,8 @@ async def books(bench: Bench, invoices: int) -> AsyncIterator[Books]:
         facts = 0
         for service in ("invoice", "payment"):
             facts += await publish(bench.settings(service, urls[service], settings.topic_prefix))
-            await _settle(urls[service])
+            await tend(urls[service], "VACUUM (ANALYZE)", "CHECKPOINT")
         yield Books(settings, urls, facts)
-
-
-async def _settle(database: str) -> None:
-    """Have done now what Postgres would do in the background for what was just recorded, while others are measured."""
-    conn = await asyncpg.connect(database)
-    try:
-        for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
-            await conn.execute(statement)
-    finally:
-        await conn.close()
 
 
 async def publish(settings: Settings) -> int:

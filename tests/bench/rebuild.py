@@ -9,13 +9,12 @@ import time
 from itertools import count
 from typing import Final
 
-import asyncpg
 import uvloop
 
 from events.topics import SERVICES
 from services.kernel.garbage import BATCHES, collect_rarely
 from services.projections.rebuild import rebuild_from, step_back
-from tests.bench.bench import Bench, percentile, times
+from tests.bench.bench import Bench, percentile, tend, times
 from tests.bench.figure import Figure, at_least, at_most
 from tests.bench.project import INVOICES, Books, books, live_rate
 from tests.bench.web import Web, serving
@@ -33,7 +32,7 @@ _BOUND: Final = (
 async def measure(bench: Bench) -> list[Figure]:
     async with books(bench, bench.count(INVOICES, 1_000)) as of:
         live = await live_rate(of)
-        await _analyze(of.settings.database_url)
+        await tend(of.settings.database_url, "ANALYZE")  # As autovacuum does within a minute.
         async with serving("reporting", of.settings.database_url, bench.directory) as web:
             quiet = percentile(await times(_QUIET, lambda _: web.get(_REPORT)))
             rate, during = await _rebuilt(of, web)
@@ -43,15 +42,6 @@ async def measure(bench: Bench) -> list[Figure]:
         Figure("the same, while a report is asked for all the time", rate, "facts/s"),
         Figure("reports' p99 during a rebuild", during * _MS, "ms", quiet * _MS, "before it", at_most(2)),
     ]
-
-
-async def _analyze(database: str) -> None:
-    """What autovacuum does within a minute of facts coming in: reports are planned for what is there."""
-    conn = await asyncpg.connect(database)
-    try:
-        await conn.execute("ANALYZE")
-    finally:
-        await conn.close()
 
 
 async def _rebuilt(of: Books, web: Web | None = None) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from deploy.embedded.ports import HOST, free_port
 from tests.bench.client import Client
+from tests.support.front_door import headers_of
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 _READY_S_MAX: Final = 60.0
@@ -28,8 +29,7 @@ class Web:
 
     async def get(self, path: str, **headers: str) -> Json:
         """Errors: AssertionError where the answer is not 200."""
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = await self._client.ask("GET", self.url + path, given)
+        answer = await self._client.ask("GET", self.url + path, headers_of(headers))
         assert answer.status == 200, (path, answer.status, answer.body[:500])
         return {"bytes": len(answer.body)}
 

@@ -36,14 +36,14 @@ class FrontDoor:
 
     async def post(self, path: str, body: dict[str, Any], key: str | None = None, **headers: str) -> httpx.Response:
         """A command, under a key of its own unless one is given. Header names have _ for -."""
-        all_headers = self._headers | {"Idempotency-Key": key or uuid4().hex} | _named(headers)
+        all_headers = self._headers | {"Idempotency-Key": key or uuid4().hex} | headers_of(headers)
         return await self._client.post(path, json=body, headers=all_headers)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
-        return await self._client.get(path, headers=self._headers | _named(headers))
+        return await self._client.get(path, headers=self._headers | headers_of(headers))
 
     async def post_file(self, path: str, body: bytes, content_type: str, **headers: str) -> httpx.Response:
-        all_headers = self._headers | {"Content-Type": content_type} | _named(headers)
+        all_headers = self._headers | {"Content-Type": content_type} | headers_of(headers)
         return await self._client.post(path, content=body, headers=all_headers)
 
     async def import_(self, kind: str, rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -63,7 +63,8 @@ class FrontDoor:
         return [(row["stream"], row["stream_version"], row["type"]) for row in rows]
 
 
-def _named(headers: dict[str, str]) -> dict[str, str]:
+def headers_of(headers: dict[str, str]) -> dict[str, str]:
+    """Their names as Python takes them have _ for -."""
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 

@@ -24,6 +24,7 @@ from services.payment.app import build
 from services.payment.domain import DOMAIN
 from services.payment.policy import ACTOR, when
 from tests.conftest import MakeDatabase
+from tests.support.front_door import headers_of
 from tests.support.scenario import stream_of
 from tests.support.tokens import ISSUER, Issuer
 
@@ -55,10 +56,9 @@ class Desk:
         branches: Sequence[str] | str = EVERYBODY,
         **headers: str,
     ) -> httpx.Response:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
         token = self.issuer.header(roles=[role], branches=branches)
         return await self.client.post(
-            path, json=body, headers={"Idempotency-Key": key or str(uuid4()), **token, **named}
+            path, json=body, headers={"Idempotency-Key": key or str(uuid4()), **token, **headers_of(headers)}
         )
 
     async def get(

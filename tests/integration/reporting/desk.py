@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from events.money import digits_of
 from services.reporting.app import build
 from services.reporting.settings import ReportingSettings
+from tests.support.front_door import headers_of
 from tests.support.tokens import ISSUER, Issuer
 
 Params = dict[str, Any]
@@ -35,8 +36,7 @@ class Desk:
 
     async def send(self, path: str, params: Params | None = None, **headers: str) -> httpx.Response:
         """Header names have _ for -."""
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self._client.get(path, params=params or {}, headers=self.headers | given)
+        return await self._client.get(path, params=params or {}, headers=self.headers | headers_of(headers))
 
     async def ask(self, path: str, **params: Any) -> dict[str, Any]:
         """An answer that must be good. `from_` is `from`."""
