@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -22,6 +22,7 @@ class Backlog:
         self._waiting: Delivery = {}
         self._count = 0
         self._taken: set[TopicPartition] = set()
+        self._idle = 0
         self._closed = False
         self._changed = asyncio.Event()
 
@@ -29,10 +30,17 @@ class Backlog:
         self._closed = True
         self._changed.set()
 
-    async def room(self) -> None:
-        """Wait until fewer than `enough` records wait."""
+    async def room(self) -> Set[TopicPartition]:
+        """Wait until fewer than `enough` records wait, or all that wait are held up while somebody has nothing to do.
+
+        Answers  the partitions that are held up, to read on without them: one that takes long must not keep the others
+                 waiting, and gathers no more than was read of it before.
+        """
         while self._count >= self._enough and not self._closed:
+            if self._idle and self._waiting.keys() <= self._taken:
+                return frozenset(self._waiting)
             await self._change()
+        return frozenset()
 
     def put(self, delivery: Delivery) -> None:
         for tp, records in delivery.items():
@@ -45,8 +53,7 @@ class Backlog:
         """Have up to `most` records to oneself, and their partitions: what comes of these meanwhile waits. What came
         first is taken first; nothing where the backlog is closed.
         """
-        while not (taken := self._free(most)) and not self._closed:
-            await self._change()
+        taken = self._free(most) or await self._come(most)
         self._taken |= taken.keys()
         self._changed.set()
         try:
@@ -54,6 +61,17 @@ class Backlog:
         finally:
             self._taken -= taken.keys()
             self._changed.set()
+
+    async def _come(self, most: int) -> Delivery:
+        """Wait for something to take. Who reads is told, once, that somebody has nothing to do."""
+        self._idle += 1
+        self._changed.set()
+        try:
+            while not (taken := self._free(most)) and not self._closed:
+                await self._change()
+        finally:
+            self._idle -= 1
+        return taken
 
     def _free(self, most: int) -> Delivery:
         free: Delivery = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
@@ -170,14 +170,15 @@ class Consumer(Service):
 
     async def _read_on(self, member: Membership, backlog: Backlog) -> None:
         """Read ahead of the lanes: while Postgres works on some facts, the next are fetched and decoded."""
+        held_up: Set[TopicPartition] = frozenset()
         while self._goes_on(member):
             with self._standstill.at_work("reading"):
-                delivery = await member.read(self.spec.batch_max)
+                delivery = await member.read(self.spec.batch_max, held_up)
             if delivery:
                 backlog.put(delivery)
-                await backlog.room()
-            else:
+            elif not held_up:
                 self._all_is_well()
+            held_up = await backlog.room()
 
     async def _lane(self, member: Membership, number: int, backlog: Backlog) -> None:
         """Apply facts, batch after batch. A stream is in one partition, and that in one lane at a time, so its order

@@ -6,7 +6,7 @@ The group only shares out the partitions; where reading goes on is the consumer'
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Final
 from uuid import UUID
@@ -25,6 +25,7 @@ from services.kernel.sift import arrive
 KAFKA_AWAY: Final = (KafkaError, AioKafkaError, topics.TopicMissing, OSError, TimeoutError)
 
 _POLL_MS: Final = 200  # How long a look for records waits; also how soon a stop is seen.
+_SOON_MS: Final = 20  # The same while some partitions are left out: how soon it is seen that they need not be.
 _FEW_BYTES: Final = 64 * 1024  # About a hundred facts: so many are worth a batch at once.
 _SLICE: Final = 200  # Records taken out of the client and decoded at a stretch, about four milliseconds.
 _ANSWER_S_MAX: Final = 20.0
@@ -94,12 +95,19 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.assigned = True
         self.generation += 1
 
-    async def read(self, count_max: int) -> Delivery:
-        """The next records of our partitions, decoded: what is there, or what comes. Errors: KafkaError."""
+    async def read(self, count_max: int, without: Set[TopicPartition]) -> Delivery:
+        """The next records of our partitions, decoded: what is there, or what comes; `without` some of them only what
+        is there, or comes soon. Errors: KafkaError.
+        """
         delivery: Delivery = {}
+        asked = self.kafka.assignment() - without if without else ()
+        if without and not asked:
+            await asyncio.sleep(_SOON_MS / 1000)
+            return delivery
+        patience_ms = _SOON_MS if without else _POLL_MS
         while count_max:
-            wait_ms = 0 if delivery else _POLL_MS
-            fetched = await self.kafka.getmany(timeout_ms=wait_ms, max_records=min(count_max, _SLICE))
+            wait_ms = 0 if delivery else patience_ms
+            fetched = await self.kafka.getmany(*asked, timeout_ms=wait_ms, max_records=min(count_max, _SLICE))
             if not fetched:
                 break
             for tp, records in fetched.items():

@@ -94,6 +94,35 @@ async def test_who_reads_waits_while_enough_is_there() -> None:
     await backlog.room()
 
 
+async def test_who_reads_goes_on_without_what_is_held_up_where_somebody_has_nothing_to_do() -> None:
+    backlog = Backlog(3)
+    backlog.put(of(a=[1]))
+    async with backlog.take(100):
+        backlog.put(of(a=[2, 3, 4]))
+        reader = asyncio.create_task(backlog.room())
+        await asyncio.sleep(0)
+        assert not reader.done()  # Nobody would have use for more.
+        idle = asyncio.create_task(_take(backlog))
+        assert await reader == {A}
+        backlog.put(of(b=[1]))
+        assert await idle == {B: [1]}
+    assert await at_once(backlog) == {A: [2, 3, 4]}
+
+
+async def test_who_reads_waits_for_what_is_free_to_be_taken() -> None:
+    backlog = Backlog(3)
+    idle = asyncio.create_task(_take(backlog))
+    await asyncio.sleep(0)
+    backlog.put(of(a=[1, 2, 3]))
+    assert await backlog.room() == set()
+    assert await idle == {A: [1, 2, 3]}
+
+
+async def _take(backlog: Backlog) -> Delivery:
+    async with backlog.take(100) as taken:
+        return taken
+
+
 async def test_closed_it_lets_nobody_wait() -> None:
     backlog = Backlog(1)
     backlog.put(of(a=[1]))
@@ -102,7 +131,7 @@ async def test_closed_it_lets_nobody_wait() -> None:
         reader, lane = tasks.create_task(backlog.room()), tasks.create_task(at_once(backlog))
         await asyncio.sleep(0)
         backlog.close()
-    assert (reader.result(), lane.result()) == (None, {})
+    assert (reader.result(), lane.result()) == (set(), {})
 
 
 async def test_what_failed_is_free_again() -> None:
