@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from services.kernel import parking, position
 from services.kernel.delivery import Handler
-from services.kernel.position import Held, Spot
+from services.kernel.position import Held, NotNew, Spot
 from services.kernel.retry import fault_of
 from services.kernel.sift import WAITS, Arrived, Parking, Reading, sift
 from services.kernel.store import Conn
@@ -34,11 +34,23 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
     Errors   Lost; transient ones; whatever the handler raises that is not about one fact. Nothing is done then.
     Holds    the position moves past every record: each was applied, parked, or known already.
     """
+    try:
+        return await _apply(conn, consumer, handler, reading, trusting=True)
+    except NotNew:
+        return await _apply(conn, consumer, handler, reading, trusting=False)
+
+
+async def _apply(conn: Conn, consumer: str, handler: Handler, reading: Reading, *, trusting: bool) -> Applied:
+    """`apply`, which first trusts that a stream whose first fact comes is new: most of a batch are, and what is not is
+    found when it is stored. Errors: NotNew, and those of `apply`.
+    """
     async with conn.transaction():
-        await position.claim(conn, consumer, reading.moves)
-        streams: dict[str, Held] = {}
-        if reading.arrived:
-            streams = await position.held(conn, consumer, {one.stream for one in reading.arrived})
+        parked = await position.claim(conn, consumer, reading.moves)
+        first: dict[str, int | None] = {}
+        for one in reading.arrived:
+            first.setdefault(one.stream, one.version)
+        ask = [stream for stream, version in first.items() if version != 1 or parked or not trusting]
+        streams = {stream: Held() for stream in first} | await position.held(conn, consumer, ask)
         new = {stream for stream, held in streams.items() if not held.version}
         sifted = sift(reading.arrived, streams)
         parkings = sifted.park

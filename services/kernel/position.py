@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from aiokafka import TopicPartition
 
@@ -15,6 +16,10 @@ from services.kernel.store import Conn
 
 class Lost(Exception):
     """Another worker has moved the position: the partition is no longer ours, and nothing may be committed."""
+
+
+class NotNew(Exception):
+    """A stream that was taken for new is known: its first fact came again."""
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -77,12 +82,13 @@ async def went_back(conn: Conn, consumer: str, spots: Mapping[TopicPartition, Sp
     return bool(await conn.fetchval(_WENT_BACK, consumer, names, numbers, offsets))
 
 
-async def claim(conn: Conn, consumer: str, moves: Sequence[Move]) -> None:
+async def claim(conn: Conn, consumer: str, moves: Sequence[Move]) -> bool:
     """Move the position, first thing in the transaction: its row locks keep two workers with one partition apart.
 
-    Errors   Lost where it is not where we left it.
+    Answers  whether the consumer has anything parked, of whatever partition.
+    Errors   Lost where the position is not where we left it.
     """
-    status = await conn.execute(
+    row = await conn.fetchrow(
         _CLAIM,
         consumer,
         [m.at.topic for m in moves],
@@ -92,14 +98,17 @@ async def claim(conn: Conn, consumer: str, moves: Sequence[Move]) -> None:
         [m.next_offset for m in moves],
         [m.recorded_at for m in moves],
     )
-    if status != f"UPDATE {len(moves)}":
+    assert row is not None, "it counts"
+    claimed, parked = row
+    if claimed != len(moves):
         raise Lost(f"{consumer} no longer has one of {', '.join(f'{m.at.topic}/{m.at.partition}' for m in moves)}")
+    return bool(parked)
 
 
 async def held(conn: Conn, consumer: str, streams: Collection[str]) -> dict[str, Held]:
     """How the consumer stands to these streams, in one query."""
-    rows = await conn.fetch(_HELD, consumer, _json(list(streams)))
     found = {stream: Held() for stream in streams}
+    rows = await conn.fetch(_HELD, consumer, _json(list(streams))) if streams else []
     for stream, version, low, high in rows:
         one = found[stream]
         if version is not None:
@@ -113,17 +122,20 @@ async def settle(
     conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[tuple[str, int], int], new: Set[str]
 ) -> None:
     """Store which versions of streams are applied now, and the highest seq applied from each partition; of `new`
-    streams nothing was applied before, as `held` said in this transaction.
+    streams nothing was applied before, as `held` said in this transaction. Errors: NotNew.
     """
-    await conn.execute(
-        _SETTLE,
-        consumer,
-        _json({stream: version for stream, version in versions.items() if stream not in new}),
-        [topic for topic, _ in seqs],
-        [partition for _, partition in seqs],
-        list(seqs.values()),
-        _json({stream: version for stream, version in versions.items() if stream in new}),
-    )
+    try:
+        await conn.execute(
+            _SETTLE,
+            consumer,
+            _json({stream: version for stream, version in versions.items() if stream not in new}),
+            [topic for topic, _ in seqs],
+            [partition for _, partition in seqs],
+            list(seqs.values()),
+            _json({stream: version for stream, version in versions.items() if stream in new}),
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise NotNew(str(error)) from error
 
 
 def _json(value: object) -> str:
@@ -173,13 +185,17 @@ UPDATE consumer_position SET next_offset = 0, last_seq = 0 WHERE consumer = $1 A
 """
 # Offset and seq are compared both: after a restart at 0 the offsets alone could agree by chance.
 _CLAIM: Final = """
-UPDATE consumer_position p
-SET next_offset = n.next_offset, last_recorded_at = coalesce(n.recorded_at, p.last_recorded_at),
-    updated_at = clock_timestamp()
-FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
-     AS n(topic, partition, was_offset, was_seq, next_offset, recorded_at)
-WHERE p.consumer = $1 AND p.topic = n.topic AND p.partition = n.partition
-  AND p.next_offset = n.was_offset AND p.last_seq = n.was_seq
+WITH moved AS (
+    UPDATE consumer_position p
+    SET next_offset = n.next_offset, last_recorded_at = coalesce(n.recorded_at, p.last_recorded_at),
+        updated_at = clock_timestamp()
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
+         AS n(topic, partition, was_offset, was_seq, next_offset, recorded_at)
+    WHERE p.consumer = $1 AND p.topic = n.topic AND p.partition = n.partition
+      AND p.next_offset = n.was_offset AND p.last_seq = n.was_seq
+    RETURNING p.partition
+)
+SELECT (SELECT count(*) FROM moved), EXISTS (SELECT FROM parked WHERE consumer = $1)
 """
 # Streams that come as an array are looked up by key: for a join Postgres would read every stream there is, to find the
 # few of a batch. Usually nothing is parked.

@@ -18,7 +18,7 @@ from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.sift import Reading
 from services.kernel.store import Store
-from tests.support.facts import Record, record, send, stream_of, topic_records
+from tests.support.facts import Record, record, send, sent, stream_of, topic_records
 from tests.support.flow import CONSUMER, Notes, applied, consumer, noted, published, running
 from tests.support.patience import PATIENCE_S, until
 
@@ -53,6 +53,22 @@ async def test_a_record_that_is_delivered_again_is_left_out(settings: Settings, 
         await applied(store, last, 1)
         await until(lambda: store.pool.fetchval("SELECT sum(next_offset) = 7 FROM consumer_position"))
     assert await noted(store) == {stream_of(first): [1, 2, 3], stream_of(last): [1]}
+    assert await store.pool.fetchval("SELECT count(*) FROM parked") == 0
+
+
+async def test_a_first_fact_that_comes_again_beside_new_ones_is_left_out(settings: Settings, store: Store) -> None:
+    """Given a stream that is known, its beginning is in one batch with its next fact and with a new stream."""
+    known, new = uuid4(), uuid4()
+    topic, notes = topic_of("invoice", settings.topic_prefix), Notes()
+    await asyncio.to_thread(send, settings.kafka, topic, [sent(known, 1), sent(known, 2)])
+    async with running(consumer(settings, store, notes)):
+        await applied(store, known, 2)
+    again = [sent(known, 1), sent(known, 2), sent(known, 3), sent(new, 1), sent(new, 1), sent(new, 2)]
+    await asyncio.to_thread(send, settings.kafka, topic, again)
+    async with running(consumer(settings, store, notes)):
+        await applied(store, known, 3)
+        await applied(store, new, 2)
+    assert await noted(store) == {stream_of(known): [1, 2, 3], stream_of(new): [1, 2]}
     assert await store.pool.fetchval("SELECT count(*) FROM parked") == 0
 
 

@@ -122,6 +122,16 @@ async def test_a_retry_brings_the_stream_home_in_order(line: Line) -> None:
         await line.home(line.sick, 4)
 
 
+async def test_a_stream_whose_first_fact_is_parked_is_not_taken_for_new_when_that_comes_again(line: Line) -> None:
+    await line.put(broken(line.sick, 1))
+    async with running(consumer(line.settings, line.store, Notes())):
+        await line.is_parked(stream_of(line.sick), "fact_malformed")
+        await line.put(sent(line.sick, 1), sent(line.sick, 2), sent(line.well, 1))
+        await applied(line.store, line.well, 1)
+        await line.is_parked(stream_of(line.sick), "fact_malformed", "waits_for_earlier")
+    assert await noted(line.store) == {stream_of(line.well): [1]}
+
+
 async def test_a_hole_parks_the_stream_until_the_missing_fact_arrives(line: Line) -> None:
     await line.put(sent(line.sick, 1), sent(line.sick, 4), sent(line.sick, 5))
     async with running(consumer(line.settings, line.store, Notes())):
