@@ -20,7 +20,7 @@ CONSUMER: Final = "projections"
 # Shared by whoever writes to the read models, and taken alone, for a moment, by whoever begins a snapshot: after that
 # moment every writer knows of it. Any constant will do.
 WRITERS: Final = 5_201_731
-_SLICE: Final = 200  # Facts folded at a stretch, about a millisecond: in between another lane speaks to Postgres.
+_SLICE: Final = 100  # Facts folded at a stretch, about half a millisecond: in between another lane speaks to Postgres.
 
 # Nobody waits for the disk: the position is in the same transaction, so what a crash forgets is read again. Whoever
 # waits for a fact to show is told with the commit.
