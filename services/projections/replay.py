@@ -78,7 +78,8 @@ class Replay:
 
     async def gather(self, lanes: Sequence[Conn]) -> None:
         """Fold what is published now, all but the balances by branch, the streams dealt out over several connections:
-        one is folded for while Postgres works for another, or one after the other while somebody asks for reports.
+        one is folded for while Postgres works for another, or one after the other, and nothing read ahead, while
+        somebody asks for reports.
 
         Holds    lanes cannot wait for each other in a circle: each takes tables and keys in the writer's one order.
         """
@@ -98,12 +99,13 @@ class Replay:
         try:
             while self.done[service] < last:
                 stretch = await ahead
-                # While Postgres works on this one, the next is read and decoded.
-                ahead = asyncio.create_task(source.after(stretch.upto, last))
+                alone = len(lanes) > 1 and await readers.are_asking(self._conn)
+                if not alone:
+                    # While Postgres works on this one, the next is read and decoded.
+                    ahead = asyncio.create_task(source.after(stretch.upto, last))
                 parts: list[list[Logged]] = [[] for _ in lanes]
                 for one in stretch.facts:
                     parts[hash(one.stream) % len(lanes)].append(one)
-                alone = len(lanes) > 1 and await readers.are_asking(self._conn)
                 for number, part in enumerate(parts):
                     for other in list(working) if alone else [number]:
                         if other in working:
@@ -111,6 +113,9 @@ class Replay:
                     working[number] = asyncio.create_task(
                         self._transact(lanes[number], service, part, balances=balances)
                     )
+                if alone:
+                    await working.pop(number)
+                    ahead = asyncio.create_task(source.after(stretch.upto, last))
                 self.done[service] = stretch.upto
                 self._progress(service, stretch.upto, last)
             for task in working.values():
