@@ -46,10 +46,12 @@ async def _apply(conn: Conn, consumer: str, handler: Handler, reading: Reading, 
     """
     async with conn.transaction():
         parked = await position.claim(conn, consumer, reading.moves)
-        first: dict[str, int | None] = {}
+        first: dict[str, Arrived] = {}
         for one in reading.arrived:
-            first.setdefault(one.stream, one.version)
-        ask = [stream for stream, version in first.items() if version != 1 or parked or not trusting]
+            first.setdefault(one.stream, one)
+        # What cannot be read is not stored under its version, which would tell that it came before.
+        trusted = trusting and not parked
+        ask = [stream for stream, one in first.items() if not (trusted and one.version == 1 and not one.code)]
         streams = {stream: Held() for stream in first} | await position.held(conn, consumer, ask)
         new = {stream for stream, held in streams.items() if not held.version}
         sifted = sift(reading.arrived, streams)

@@ -53,11 +53,13 @@ class Line:
         async with self.store.pool.acquire() as conn:
             return await drop(conn, CONSUMER, stream_of(account), version, by="ann", why="never happened")
 
-    async def home(self, account: UUID, version: int) -> None:
-        """Wait until a version is applied and nothing is parked any more; then everything was applied in order."""
+    async def home(self, account: UUID, version: int, missing: int = 0) -> None:
+        """Wait until a version is applied and nothing is parked any more; then everything was applied in order, but for
+        the first `missing`.
+        """
         await applied(self.store, account, version)
         await until(lambda: self.store.pool.fetchval("SELECT NOT EXISTS (SELECT FROM parked)"))
-        assert (await noted(self.store))[stream_of(account)] == list(range(1, version + 1))
+        assert (await noted(self.store))[stream_of(account)] == list(range(1 + missing, version + 1))
 
 
 @pytest.fixture
@@ -193,6 +195,17 @@ async def test_what_is_dropped_counts_as_applied_and_is_kept_with_the_reason(lin
     assert (await noted(line.store))[stream_of(line.sick)] == [1, 3]
     [row] = await line.store.pool.fetch("SELECT stream_version, code, dropped_by, why, value FROM parked_dropped")
     assert tuple(row) == (2, Malformed.code, "ann", "never happened", b'{"branch": 7}')
+
+
+async def test_a_first_fact_that_was_dropped_and_comes_again_is_a_repeat(line: Line) -> None:
+    await line.put(broken(line.sick, 1), sent(line.sick, 2))
+    async with running(consumer(line.settings, line.store, Notes())):
+        await line.is_parked(stream_of(line.sick), Malformed.code, "waits_for_earlier")
+        assert await line.drop(line.sick, 1)
+        await applied(line.store, line.sick, 2)
+        await line.put(broken(line.sick, 1), sent(line.sick, 2), sent(line.sick, 3), sent(line.well, 1))
+        await applied(line.store, line.well, 1)
+        await line.home(line.sick, 3, missing=1)
 
 
 async def test_a_version_that_never_came_can_be_given_up(line: Line) -> None:
