@@ -122,7 +122,7 @@ async def settle(
     conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[tuple[str, int], int], new: Set[str]
 ) -> None:
     """Store which versions of streams are applied now, and the highest seq applied from each partition; of `new`
-    streams nothing was applied before, as `held` said in this transaction. Errors: NotNew.
+    streams nothing was applied before, as `held` said, or as is trusted. Errors: NotNew where something was.
     """
     try:
         await conn.execute(

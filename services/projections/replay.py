@@ -14,7 +14,7 @@ from services.kernel.store import Conn
 from services.kernel.tasks import end
 from services.projections import readers, schema
 from services.projections.project import CONSUMER, project
-from services.projections.source import Logged, Source
+from services.projections.source import Logged, Source, Stretch
 
 _NEVER: Final = 2**31  # Beyond what a version can be.
 
@@ -94,15 +94,14 @@ class Replay:
         service = source.service
         began, last = self.done[service], await source.last()
         self._progress(service, began, last)
-        ahead = asyncio.create_task(source.after(began, last))
+        ahead: asyncio.Task[Stretch] | None = None
         working: dict[int, asyncio.Task[None]] = {}
         try:
             while self.done[service] < last:
-                stretch = await ahead
+                stretch = await (ahead or source.after(self.done[service], last))
                 alone = len(lanes) > 1 and await readers.are_asking(self._conn)
-                if not alone:
-                    # While Postgres works on this one, the next is read and decoded.
-                    ahead = asyncio.create_task(source.after(stretch.upto, last))
+                # While Postgres works on this one, the next is read and decoded.
+                ahead = None if alone else asyncio.create_task(source.after(stretch.upto, last))
                 parts: list[list[Logged]] = [[] for _ in lanes]
                 for one in stretch.facts:
                     parts[hash(one.stream) % len(lanes)].append(one)
@@ -110,12 +109,11 @@ class Replay:
                     for other in list(working) if alone else [number]:
                         if other in working:
                             await working.pop(other)
-                    working[number] = asyncio.create_task(
-                        self._transact(lanes[number], service, part, balances=balances)
-                    )
-                if alone:
-                    await working.pop(number)
-                    ahead = asyncio.create_task(source.after(stretch.upto, last))
+                    folding = self._transact(lanes[number], service, part, balances=balances)
+                    if alone:
+                        await folding
+                    else:
+                        working[number] = asyncio.create_task(folding)
                 self.done[service] = stretch.upto
                 self._progress(service, stretch.upto, last)
             for task in working.values():

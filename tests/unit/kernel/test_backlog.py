@@ -22,10 +22,16 @@ def of(**partitions: list[int]) -> Any:
 async def at_once(backlog: Backlog, most: int = 100) -> Delivery:
     """What can be taken now, and is given back; nothing where one would have to wait."""
     try:
-        async with asyncio.timeout(0.01), backlog.take(most) as taken:
-            return taken
+        async with asyncio.timeout(0.01):
+            return await _take(backlog, most)
     except TimeoutError:
         return {}
+
+
+async def _take(backlog: Backlog, most: int = 100) -> Delivery:
+    """What is taken, sooner or later, and is given back."""
+    async with backlog.take(most) as taken:
+        return taken
 
 
 async def test_what_one_works_on_another_does_not_get_and_the_rest_it_does() -> None:
@@ -116,11 +122,6 @@ async def test_who_reads_waits_for_what_is_free_to_be_taken() -> None:
     backlog.put(of(a=[1, 2, 3]))
     assert await backlog.room() == set()
     assert await idle == {A: [1, 2, 3]}
-
-
-async def _take(backlog: Backlog) -> Delivery:
-    async with backlog.take(100) as taken:
-        return taken
 
 
 async def test_closed_it_lets_nobody_wait() -> None:
