@@ -6,7 +6,7 @@ Source   CloudEvents 1.0.2, Kafka protocol binding 3.2: attributes are headers w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Final
@@ -24,6 +24,7 @@ from events.registry import REGISTRY, Malformed
 Headers = list[tuple[str, bytes]]
 _ENCODER: Final = msgspec.json.Encoder()
 _FIXED: Final[Headers] = [("content-type", b"application/json"), ("ce_specversion", b"1.0")]
+_COUNT: Final = 13  # How many headers every record has.
 
 
 def encode(fact: Fact) -> bytes:
@@ -98,6 +99,12 @@ def envelope_of(headers: Iterable[tuple[str, bytes]]) -> Envelope:
         raise Malformed(f"header {missing.args[0]} is missing") from None
     except (ValueError, AttributeError, msgspec.ValidationError) as error:
         raise Malformed(f"headers: {error}") from None
+
+
+def say_no_more(headers: Sequence[tuple[str, bytes]], envelope: Envelope) -> bool:
+    """Whether headers that were read as `envelope` hold nothing besides: `headers_of` gives them anew."""
+    count = _COUNT + (envelope.causation_id is not None) + (envelope.traceparent is not None)
+    return len(headers) == count and headers[0] == _FIXED[0] and headers[1] == _FIXED[1]
 
 
 def time_text(moment: datetime) -> bytes:

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from events.codec import Headers, envelope_of
-from services.kernel.sift import Parking
+from events.codec import Headers, envelope_of, headers_of
+from services.kernel.sift import Arrived, Parking
 from services.kernel.store import Conn, Pool
 
 
@@ -38,7 +38,7 @@ async def park(conn: Conn, consumer: str, parkings: Sequence[Parking]) -> None:
     """Put records aside, in the transaction that moves the position past them. What is parked already stays once."""
     if not parkings:
         return
-    records = [p.arrived.record for p in parkings]
+    records = [(p.arrived.record, _headers_of(p.arrived)) for p in parkings]
     await conn.executemany(
         _PARK,
         [
@@ -46,17 +46,17 @@ async def park(conn: Conn, consumer: str, parkings: Sequence[Parking]) -> None:
                 consumer,
                 p.arrived.stream,
                 p.version,
-                _event_id(record.headers, record.offset),
+                _event_id(headers, record.offset),
                 record.topic,
                 record.partition,
                 record.offset,
-                headers_json(record.headers),
-                record.value or b"",
+                headers_json(headers),
+                record.value,
                 p.code,
                 p.reason,
                 timedelta(seconds=1) if p.arriving else None,
             )
-            for p, record in zip(parkings, records, strict=True)
+            for p, (record, headers) in zip(parkings, records, strict=True)
         ],
     )
 
@@ -155,6 +155,13 @@ def headers_of_json(text: str) -> Headers:
 async def lock(conn: Conn, consumer: str, stream: str) -> None:
     """Keep the live worker from applying facts of the partition that this stream is in, until the transaction ends."""
     await conn.execute(_LOCK, consumer, stream)
+
+
+def _headers_of(arrived: Arrived) -> Headers:
+    if arrived.record.headers is not None:
+        return arrived.record.headers
+    assert arrived.envelope is not None, "headers that could not be read are kept"
+    return headers_of(arrived.envelope)
 
 
 def _event_id(headers: Iterable[tuple[str, bytes]], offset: int) -> str:

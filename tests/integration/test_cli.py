@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from select import select
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -30,7 +29,7 @@ from services.kernel.migrate import create_database, migrate
 from services.kernel.outbox import open_outbox
 from services.kernel.parking import park
 from services.kernel.settings import database_url
-from services.kernel.sift import HOLE, WAITS, Arrived, Parking
+from services.kernel.sift import HOLE, WAITS, Arrived, Parking, Record
 from tests.support.facts import account_fact, append, store_of, stream_of
 from tests.support.patience import PATIENCE_S, wait_until
 
@@ -267,13 +266,7 @@ def parking(version: int, code: str, reason: str) -> Parking:
     envelope = msgspec.structs.replace(
         golden.envelope_of(known, fact), stream="invoice-7", stream_version=version, event_id=uuid5(SPACE, str(version))
     )
-    record = SimpleNamespace(
-        topic="openitem.invoice.v1",
-        partition=3,
-        offset=version,
-        headers=codec.headers_of(envelope),
-        value=codec.encode(fact),
-    )
+    record = Record(topic="openitem.invoice.v1", partition=3, offset=version, value=codec.encode(fact))
     return Parking(Arrived(record, envelope.stream, version, envelope, None), version, code, reason)
 
 
