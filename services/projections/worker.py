@@ -25,7 +25,7 @@ from services.projections.project import CONSUMER, handler
 
 # Larger batches than a policy's: their rows meet each other in memory, and what a transaction costs is shared by more.
 # Few facts are not gathered for long: somebody may wait to see his own.
-CONSUMERS: Final = [ConsumerSpec(CONSUMER, SERVICES, handler, batch_max=4_000, gather_s=0.03, ignored=IGNORED, lanes=3)]
+CONSUMERS: Final = [ConsumerSpec(CONSUMER, SERVICES, handler, batch_max=8_000, gather_s=0.03, ignored=IGNORED, lanes=3)]
 _LAWS_S: Final = 60.0
 _THOROUGH_S: Final = 3600.0
 _SNAPSHOTS_S: Final = 60.0
