@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Literal, TypeAlias
 
 import asyncpg
 
@@ -11,6 +12,7 @@ from services.kernel.meta import NO_BRANCH, Branches
 # In quotes: asyncpg's stubs have these generic, its classes are not.
 Conn: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Prepare: TypeAlias = "Callable[[Conn], Coroutine[Any, Any, None]]"
 Plans = Literal["kept", "new"]
 _MODES: Final[dict[Plans, str]] = {"kept": "force_generic_plan", "new": "force_custom_plan"}
 
@@ -24,9 +26,10 @@ async def open_pool(
     statement_s_max: float | None = None,
     plans: Plans | None = None,
     name: str = "openitem",
+    prepare: Prepare | None = None,
 ) -> Pool:
     """Connections that act as `role`, which row-level security binds to `branches`, unless a transaction says others.
-    Postgres lists them under `name`.
+    Postgres lists them under `name`. `prepare` is called once with each.
 
     `statement_s_max` bounds one statement. None: a statement may take long, as in a rebuild. `plans`, where Postgres
     is not to choose itself whether it keeps a plan:
@@ -41,6 +44,7 @@ async def open_pool(
         min_size=1,
         max_size=size_max,
         command_timeout=statement_s_max,
+        init=prepare,
         reset=_leave,
         server_settings={"role": role, "application_name": name, "openitem.branches": branches.setting} | mode,
     )

@@ -153,7 +153,7 @@ def _park(sifted: Sifted, stream: Held, parking: Parking) -> None:
 def _envelope_of(record: ConsumerRecord) -> Envelope:
     """The headers, if they say what can be true and stored. Errors: Malformed."""
     envelope = envelope_of(record.headers)
-    if record.key is None or record.key.decode(errors="replace") != envelope.stream:
+    if record.key != envelope.stream.encode():
         # Under another key it may come from another partition, where its order is anybody's guess.
         raise Malformed(f"the key is not the stream {envelope.stream[:_STREAM_MAX]}")
     if not (0 < envelope.stream_version <= _VERSION_MAX and 0 < envelope.seq <= _SEQ_MAX):

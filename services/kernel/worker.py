@@ -27,6 +27,7 @@ from services.kernel.garbage import BATCHES, collect_rarely
 from services.kernel.logs import configure_logs
 from services.kernel.meta import EVERY_BRANCH
 from services.kernel.metrics import note_build
+from services.kernel.pool import Prepare
 from services.kernel.quiet import quieten
 from services.kernel.relay import Relay
 from services.kernel.serve import EXIT_PORT, EXIT_SETTINGS, PortBusy, listen
@@ -66,8 +67,10 @@ def run_worker(
     relay: bool = True,
     timers: Sequence[Timer] = (),
     signals: Mapping[str, SignalHandler] | None = None,
+    prepare: Prepare | None = None,
 ) -> NoReturn:
-    """Run a service's worker until SIGTERM or SIGINT; then let what is in flight end, and exit with 0.
+    """Run a service's worker until SIGTERM or SIGINT; then let what is in flight end, and exit with 0. `prepare` is
+    called once with each connection to its database.
 
     Errors   exits with another code when a part of it crashed, when the port is busy, or when Kafka is away at start:
              whoever supervises it starts it again.
@@ -88,7 +91,16 @@ def run_worker(
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     app = _app(settings)
-    crew = Crew(settings, app, index=index, consumers=consumers, relay=relay, timers=timers, signals=signals or {})
+    crew = Crew(
+        settings,
+        app,
+        index=index,
+        consumers=consumers,
+        relay=relay,
+        timers=timers,
+        signals=signals or {},
+        prepare=prepare,
+    )
     http = WorkerHttp(sock, ready=lambda: crew.ready)
     note_build(settings.service)
     worker = _Worker(app, http, crew, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
@@ -111,6 +123,7 @@ class Crew(Service):
         relay: bool,
         timers: Sequence[Timer],
         signals: Mapping[str, SignalHandler],
+        prepare: Prepare | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -119,6 +132,7 @@ class Crew(Service):
         self._specs = consumers
         self._with_relay = relay
         self._timers = timers
+        self._prepare = prepare
         self._signals = Signals(app, settings, signals)
         self._pool: Pool | None = None
         self._relay: Relay | None = None
@@ -158,7 +172,10 @@ class Crew(Service):
         while True:
             try:
                 return await open_pool(
-                    self._settings.database_url, size_max=self._settings.pool_max, branches=EVERY_BRANCH
+                    self._settings.database_url,
+                    size_max=self._settings.pool_max,
+                    branches=EVERY_BRANCH,
+                    prepare=self._prepare,
                 )
             except Exception as error:
                 if self.should_stop or not is_transient(error):

@@ -19,6 +19,7 @@ from services.kernel.settings import Settings, database_url
 from services.kernel.store import Conn
 from services.kernel.tasks import side_by_side
 from services.projections import indexes, readers, schema
+from services.projections.instants import send_quickly
 from services.projections.models.balance import BALANCE, EIGHT, EIGHT_SUMS
 from services.projections.models.movement import MOVEMENT
 from services.projections.project import CONSUMER
@@ -117,7 +118,9 @@ async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -
 
 
 async def _connect(url: str) -> Conn:
-    return await asyncpg.connect(url, server_settings={"openitem.branches": ALL, "synchronous_commit": "off"})
+    conn: Conn = await asyncpg.connect(url, server_settings={"openitem.branches": ALL, "synchronous_commit": "off"})
+    await send_quickly(conn)
+    return conn
 
 
 async def _swap(conn: Conn, replay: Replay) -> None:

@@ -20,6 +20,7 @@ from services.kernel.transient import is_transient
 from services.kernel.worker import run_worker
 from services.projections import schema, snapshots
 from services.projections.fold import IGNORED
+from services.projections.instants import send_quickly
 from services.projections.laws import Law, laws
 from services.projections.project import CONSUMER, handler
 
@@ -90,7 +91,7 @@ def main() -> None:
     except schema.SchemaDiffers as error:
         sys.stderr.write(f"projections: {error}\n")
         sys.exit(EXIT_SETTINGS)
-    run_worker(settings, consumers=CONSUMERS, relay=False, timers=TIMERS)
+    run_worker(settings, consumers=CONSUMERS, relay=False, timers=TIMERS, prepare=send_quickly)
 
 
 if __name__ == "__main__":

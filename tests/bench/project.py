@@ -25,6 +25,7 @@ from services.kernel.settings import Settings
 from services.kernel.sift import arrive
 from services.kernel.store import open_pool
 from services.kernel.topics import create_topics
+from services.projections.instants import send_quickly
 from services.projections.worker import CONSUMERS
 from tests.bench.bench import Bench, tend
 from tests.bench.figure import Figure, at_least
@@ -75,7 +76,7 @@ async def publish(settings: Settings) -> int:
 
 async def live_rate(of: Books) -> float:
     """Facts a second from an empty database to the last fact committed, from the first batch on."""
-    pool = await open_pool(of.settings.database_url, size_max=4, branches=EVERY_BRANCH)
+    pool = await open_pool(of.settings.database_url, size_max=4, branches=EVERY_BRANCH, prepare=send_quickly)
     consumer = Consumer(of.settings, CONSUMERS[0], pool)
     done = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_position"
     try:
