@@ -9,6 +9,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.codec import headers_of
 from services.kernel.position import Held
 from services.kernel.sift import Sifted, arrive, sift
 from tests.support.facts import sent
@@ -96,3 +97,28 @@ def test_a_fact_that_is_ignored_moves_its_stream_on_and_is_not_handed_on() -> No
     assert versions_of(result) == [1, 2]
     assert [one.fact is None for one in result.apply] == [True, False]
     assert known.version == 2
+
+
+@given(st.booleans(), st.booleans())
+def test_headers_that_the_envelope_says_are_not_kept_but_made_anew(caused: bool, traced: bool) -> None:
+    more = {"ce_causationid": b"a command"} if caused else {}
+    more |= {"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"} if traced else {}
+    key, headers, value = sent(ACCOUNT, 1)
+    record = SimpleNamespace(
+        topic="t", partition=0, offset=1, key=key, headers=headers + list(more.items()), value=value
+    )
+    one = arrive(record)  # type: ignore[arg-type]
+    assert one.record.headers is None
+    assert one.envelope is not None
+    assert headers_of(one.envelope) == record.headers
+
+
+def test_headers_that_say_more_than_the_envelope_are_kept() -> None:
+    key, headers, value = sent(ACCOUNT, 1)
+    for other in (
+        [*headers, ("note", b"from elsewhere \xff")],
+        [("content-type", b"application/cloudevents+json"), *headers[1:]],
+        [*headers, headers[-1]],
+    ):
+        one = arrive(SimpleNamespace(topic="t", partition=0, offset=1, key=key, headers=other, value=value))  # type: ignore[arg-type]
+        assert one.record.headers == other
