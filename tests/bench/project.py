@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from statistics import median
@@ -21,13 +21,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.topics import PARTITIONS, SERVICES
 from services.kernel.consume import Consumer
+from services.kernel.delivery import Delivered
 from services.kernel.meta import EVERY_BRANCH
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.sift import arrive
-from services.kernel.store import open_pool
+from services.kernel.store import Conn, open_pool
 from services.kernel.topics import create_topics
 from services.projections.instants import send_quickly
+from services.projections.project import handler
 from services.projections.worker import CONSUMERS
 from tests.bench.bench import Bench, tend
 from tests.bench.figure import Figure, Wanted, at_least
@@ -81,16 +83,20 @@ async def publish(settings: Settings) -> int:
 
 
 async def live_rate(of: Books) -> float:
-    """Facts a second from an empty database to the last fact committed, from the first batch on."""
+    """Facts a second into an empty database, from the moment the first are there to be folded to the last commit."""
     pool = await open_pool(of.settings.database_url, size_max=4, branches=EVERY_BRANCH, prepare=send_quickly)
-    consumer = Consumer(of.settings, CONSUMERS[0], pool)
+    began: list[float] = []
+
+    async def noting(conn: Conn, batch: Sequence[Delivered]) -> None:
+        began.append(time.perf_counter())
+        await handler(conn, batch)
+
+    consumer = Consumer(of.settings, replace(CONSUMERS[0], handler=noting), pool)
     done = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_position"
     try:
         await consumer.start()
-        await until(lambda: pool.fetchval(f"SELECT ({done}) > 0"))
-        began, first = time.perf_counter(), int(await pool.fetchval(done))
         await until(lambda: pool.fetchval(f"SELECT ({done}) >= $1", of.facts))
-        return (of.facts - first) / (time.perf_counter() - began)
+        return of.facts / (time.perf_counter() - began[0])
     finally:
         await consumer.stop()
         pool.terminate()
