@@ -151,8 +151,8 @@ async def agent_rate(of: Books, *, versions: bool) -> float:
 
 ROUNDS: Final = 3  # By turns, and the median of each counts: a machine's speed changes from one minute to the next.
 _BOUND: Final = (
-    "The processor bounds it: 31 to 34 us of one Python process a fact (it fetches, decodes, folds, lays out rows and"
-    " frees them), 26 to 29 of Postgres and 5 of Kafka, on two cores that are busy for 86 % of the time; see"
+    "The processor bounds it: 31 to 40 us of one Python process a fact (it fetches, decodes, folds, lays out rows and"
+    " frees them), 26 to 36 of Postgres and 5 of Kafka, on two cores that are busy for 86 % of the time; see"
     " services/projections/README.md."
 )
 _SAME: Final = (
