@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from events.codec import Headers, envelope_of, headers_of
-from services.kernel.sift import Arrived, Parking
+from events.codec import Headers, envelope_of
+from services.kernel.sift import Parking
 from services.kernel.store import Conn, Pool
 
 
@@ -38,27 +38,7 @@ async def park(conn: Conn, consumer: str, parkings: Sequence[Parking]) -> None:
     """Put records aside, in the transaction that moves the position past them. What is parked already stays once."""
     if not parkings:
         return
-    records = [(p.arrived.record, _headers_of(p.arrived)) for p in parkings]
-    await conn.executemany(
-        _PARK,
-        [
-            (
-                consumer,
-                p.arrived.stream,
-                p.version,
-                _event_id(headers, record.offset),
-                record.topic,
-                record.partition,
-                record.offset,
-                headers_json(headers),
-                record.value,
-                p.code,
-                p.reason,
-                timedelta(seconds=1) if p.arriving else None,
-            )
-            for p, (record, headers) in zip(parkings, records, strict=True)
-        ],
-    )
+    await conn.executemany(_PARK, [_row(consumer, parking) for parking in parkings])
 
 
 async def parked_list(conn: Conn, consumer: str | None = None, stream: str | None = None) -> list[Parked]:
@@ -157,11 +137,23 @@ async def lock(conn: Conn, consumer: str, stream: str) -> None:
     await conn.execute(_LOCK, consumer, stream)
 
 
-def _headers_of(arrived: Arrived) -> Headers:
-    if arrived.record.headers is not None:
-        return arrived.record.headers
-    assert arrived.envelope is not None, "headers that could not be read are kept"
-    return headers_of(arrived.envelope)
+def _row(consumer: str, parking: Parking) -> tuple[object, ...]:
+    """The parameters of _PARK."""
+    record, headers = parking.arrived.record, parking.arrived.headers
+    return (
+        consumer,
+        parking.arrived.stream,
+        parking.version,
+        _event_id(headers, record.offset),
+        record.topic,
+        record.partition,
+        record.offset,
+        headers_json(headers),
+        record.value,
+        parking.code,
+        parking.reason,
+        timedelta(seconds=1) if parking.arriving else None,
+    )
 
 
 def _event_id(headers: Iterable[tuple[str, bytes]], offset: int) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
-from events.codec import Headers, decode, envelope_of, say_no_more
+from events.codec import Headers, decode, envelope_of, headers_of, say_no_more
 from events.envelope import Envelope
 from events.registry import Malformed, Unreadable
 from services.kernel.delivery import Delivered
@@ -48,6 +48,14 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
     fact: Delivered | None
     code: str = ""
     reason: str = ""
+
+    @property
+    def headers(self) -> Headers:
+        """As they came: kept, or made anew from the envelope."""
+        if self.record.headers is not None:
+            return self.record.headers
+        assert self.envelope is not None, "headers that could not be read are kept"
+        return headers_of(self.envelope)
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ from services.kernel.errors import (
 )
 from services.kernel.meta import Branches, Meta
 from services.kernel.metrics import CONFLICTS
-from services.kernel.pool import Conn, Pool, open_pool
+from services.kernel.pool import Conn, Pool, Prepare, open_pool
 
 __all__ = [
     "Arriving",
@@ -43,6 +43,7 @@ __all__ = [
     "Index",
     "Loaded",
     "Pool",
+    "Prepare",
     "Recorded",
     "Store",
     "Streams",

@@ -27,13 +27,12 @@ from services.kernel.garbage import BATCHES, collect_rarely
 from services.kernel.logs import configure_logs
 from services.kernel.meta import EVERY_BRANCH
 from services.kernel.metrics import note_build
-from services.kernel.pool import Prepare
 from services.kernel.quiet import quieten
 from services.kernel.relay import Relay
 from services.kernel.serve import EXIT_PORT, EXIT_SETTINGS, PortBusy, listen
 from services.kernel.settings import Settings
 from services.kernel.signals import Signals
-from services.kernel.store import Index, Pool, Store, open_pool
+from services.kernel.store import Index, Pool, Prepare, Store, open_pool
 from services.kernel.tracing import TracesUnavailable, configure_traces
 from services.kernel.transient import is_transient
 from services.kernel.worker_http import WorkerHttp
