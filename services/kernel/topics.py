@@ -90,7 +90,8 @@ def create_topics(
     wanted |= {signals_topic(service, prefix): SIGNALS for service in (*services, "projections")}
     with closing(connect(bootstrap)) as admin:
         created = _create(admin, wanted, replication_factor)
-        # What was created just now is as we asked, and a broker that has not heard of it says that it does not exist.
+        # A broker that has not heard of a topic says that it does not exist, whoever created it.
+        admin.wait_for_topics(wanted)
         for name in wanted.keys() - created:
             if wanted[name] is FACTS:
                 check(_describe(admin, [name])[0])
@@ -100,7 +101,7 @@ def create_topics(
 def create_signals_topic(bootstrap: str, service: str, prefix: str) -> None:
     """Create the topic that a worker's agent listens on, replicated as the cluster does. Errors: KafkaError."""
     with closing(connect(bootstrap)) as admin:
-        _create(admin, {signals_topic(service, prefix): SIGNALS}, -1)
+        admin.wait_for_topics(_create(admin, {signals_topic(service, prefix): SIGNALS}, -1))
 
 
 def describe(bootstrap: str, topics: Iterable[str]) -> list[Seen]:
@@ -132,8 +133,6 @@ def _create(admin: KafkaAdminClient, topics: dict[str, dict[str, str]], replicat
             created.append(str(topic["name"]))
         elif topic["error_code"] != _EXISTS:
             raise KafkaError(f"topic {topic['name']} cannot be created: {topic['error_message']}")
-    if created:
-        admin.wait_for_topics(created)
     return created
 
 

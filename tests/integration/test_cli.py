@@ -96,7 +96,9 @@ class TestTopics:
         self, openitem: Program, kafka_bootstrap: str, topic_prefix: str
     ) -> None:
         admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
-        admin.create_topics({topic_of("payment", topic_prefix): {"num_partitions": 3, "replication_factor": 1}})
+        name = topic_of("payment", topic_prefix)
+        admin.create_topics({name: {"num_partitions": 3, "replication_factor": 1}})
+        admin.wait_for_topics([name])
         admin.close()
         assert "has 3 partitions and must have 12" in openitem.run("topics", "verify", status=1)
 
