@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
 import asyncpg
@@ -40,6 +44,31 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run asynchronous work to its end."""
     collect_rarely(BATCHES)
     return uvloop.run(work)
+
+
+@contextmanager
+def until_interrupted() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C was pressed; pressed again, it is what it always is.
+
+    KeyboardInterrupt comes out of the middle of whatever runs: out of kafka-python's `poll` it left a consumer that
+    would not close, and the command stood still.
+    """
+    pressed = False
+
+    def press(_: int, __: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, before)
+
+    # Only the main thread may say what a signal does, and only it is interrupted.
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def explained(error: Exception) -> str:

@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from events.topics import SERVICES
 from services.cli.facts import Seen, Wanted, as_json, as_line, read
-from services.cli.screen import Stop, out
+from services.cli.screen import Stop, out, until_interrupted
 from services.cli.where import settings_for
 
 _POLL_MS: Final = 500
@@ -74,7 +74,7 @@ def tail(
 
 
 def _facts(bootstrap: str, topics: list[str], *, from_beginning: bool, follow: bool) -> Iterator[Seen]:
-    """Records of the topics, those of one fetch in the order they were recorded. Ends only without `follow`."""
+    """Records of the topics, those of one fetch in the order they were recorded. Ends without `follow`, or when interrupted."""
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
@@ -93,8 +93,9 @@ def _facts(bootstrap: str, topics: list[str], *, from_beginning: bool, follow: b
         for partition in partitions:
             # Sought at once: a position that is looked up with the first poll would miss what comes before it.
             consumer.seek(partition, 0 if from_beginning else ends[partition])
-        while follow or any(consumer.position(partition) < ends[partition] for partition in partitions):
-            polled: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=_POLL_MS)
-            records = [record for batch in polled.values() for record in batch]
-            seen = [read(r.topic, r.partition, r.offset, r.headers, r.value or b"") for r in records]
-            yield from sorted(seen, key=lambda s: s.order)
+        with until_interrupted() as interrupted:
+            while not interrupted() and (follow or any(consumer.position(p) < ends[p] for p in partitions)):
+                polled: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=_POLL_MS)
+                records = [record for batch in polled.values() for record in batch]
+                seen = [read(r.topic, r.partition, r.offset, r.headers, r.value or b"") for r in records]
+                yield from sorted(seen, key=lambda s: s.order)
