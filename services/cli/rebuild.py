@@ -11,7 +11,9 @@ from events.topics import SERVICES
 from services.cli.screen import Stop, bar_of_facts, out, run
 from services.cli.where import settings_for
 from services.projections import rebuild as projections
+from services.projections.parts import PartEnded
 from services.projections.replay import CannotFold
+from services.projections.turns import RebuildRunning
 
 
 def rebuild(
@@ -38,6 +40,6 @@ def rebuild(
         projections.step_back()
         try:
             folded = run(projections.rebuild(settings, advance))
-        except (projections.RebuildRunning, CannotFold) as error:
+        except (RebuildRunning, PartEnded, CannotFold) as error:
             raise Stop(str(error)) from None
     out.print(f"rebuilt from {sum(folded.values()):,} facts; the new read models are live")

@@ -74,7 +74,7 @@ def tail(
 
 
 def _facts(bootstrap: str, topics: list[str], *, from_beginning: bool, follow: bool) -> Iterator[Seen]:
-    """Records of the topics, those of one fetch in the order they were recorded. Ends without `follow`, or when interrupted."""
+    """Records of the topics, each fetch in the order of recording. Ends without `follow`, or by Ctrl-C."""
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,

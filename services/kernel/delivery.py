@@ -8,16 +8,22 @@ from typing import Any
 
 import msgspec
 
-from events.envelope import Envelope, Fact
+from events.envelope import Envelope, Fact, Recorded
 from services.kernel.settings import Settings
 from services.kernel.store import Conn, Store
 
 
-class Delivered(msgspec.Struct, frozen=True, gc=False):
-    """One fact from a topic, with the envelope that says where it stands in its stream and in its publisher's log."""
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """A fact, and where it stands in its stream and in its publisher's log."""
+
+    envelope: Recorded
+    fact: Fact
+
+
+class Delivered(Known, frozen=True, gc=False):
+    """One fact from a topic, with its whole envelope."""
 
     envelope: Envelope
-    fact: Fact
 
 
 # Applies a batch within the transaction that also stores the consumer's position.

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from events.envelope import Envelope, Fact
 from events.invoice import (
     AccountChanged,
     AccountOpened,
@@ -23,17 +22,9 @@ from events.invoice import (
 )
 from events.item import Item
 from events.payment import ItemChanged, ItemOpened
+from services.kernel.delivery import Known
 from services.kernel.meta import ALL
 from services.kernel.store import Conn
-
-
-class Known(Protocol):
-    """A fact as it was delivered: with the envelope that says where it stands in its stream."""
-
-    @property
-    def envelope(self) -> Envelope: ...
-    @property
-    def fact(self) -> Fact: ...
 
 
 class BranchRow(NamedTuple):

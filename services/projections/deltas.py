@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from events.envelope import Fact
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.table import Row, Table
 
 R = TypeVar("R", bound=Row)
-Fold = Callable[["Deltas", Delivered], None]
+Fold = Callable[["Deltas", Known], None]
 
 
 class Receipt(NamedTuple):

@@ -17,7 +17,7 @@ from events.payment import (
     PaymentUnapplied,
 )
 from events.registry import REGISTRY
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Fold, Model, Receipt
 from services.projections.models.bad_debt import BAD_DEBT
 from services.projections.models.balance import BALANCES
@@ -56,7 +56,7 @@ _LATER: Final = frozenset({PaymentIdentified, PaymentApplied, PaymentUnapplied, 
 
 
 def fold(
-    batch: Iterable[Delivered],
+    batch: Iterable[Known],
     receipts: Mapping[UUID, Receipt] | None = None,
     begun: Mapping[str, date] | None = None,
 ) -> Deltas:
@@ -72,7 +72,7 @@ def fold(
     return out
 
 
-def fold_into(out: Deltas, batch: Iterable[Delivered]) -> None:
+def fold_into(out: Deltas, batch: Iterable[Known]) -> None:
     """The rows that `batch` changes, on top of those that are there."""
     for known in batch:
         fact: Any = known.fact
@@ -86,7 +86,7 @@ def fold_into(out: Deltas, batch: Iterable[Delivered]) -> None:
             each(out, known)
 
 
-def earlier_receipts(batch: Iterable[Delivered]) -> set[UUID]:
+def earlier_receipts(batch: Iterable[Known]) -> set[UUID]:
     """The receipts that facts of the batch speak of and that came before it."""
     asked: set[UUID] = set()
     here: set[UUID] = set()

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Delivered, Known
 from services.kernel.position import channel_of
 from services.kernel.store import Conn
 from services.projections import metrics, schema
@@ -47,7 +47,7 @@ async def handler(conn: Conn, batch: Sequence[Delivered]) -> None:
         await project(conn, batch)
 
 
-async def project(conn: Conn, batch: Sequence[Delivered], *, balances: bool = True) -> None:
+async def project(conn: Conn, batch: Sequence[Known], *, balances: bool = True) -> None:
     """Fold a batch into the read models of the search path, as their owner. A rebuild makes balances of all movements
     at once, and wants none meanwhile.
     """
@@ -67,6 +67,6 @@ async def project(conn: Conn, batch: Sequence[Delivered], *, balances: bool = Tr
     _count(batch)
 
 
-def _count(batch: Sequence[Delivered]) -> None:
+def _count(batch: Sequence[Known]) -> None:
     for kind, count in Counter([type(known.fact) for known in batch]).items():
         metrics.FOLDED.labels(kind.__name__).inc(count)

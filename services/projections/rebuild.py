@@ -7,33 +7,28 @@ renames the schemas, all in one transaction; a crash at any moment leaves the li
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Final
 
 import asyncpg
 import structlog
 
 from events.topics import PARTITIONS, SERVICES
-from services.kernel.meta import ALL
 from services.kernel.settings import Settings, database_url
 from services.kernel.store import Conn
 from services.kernel.tasks import side_by_side
-from services.projections import indexes, readers, schema
-from services.projections.instants import send_quickly
+from services.projections import indexes, parts, readers, schema, turns
 from services.projections.models.balance import BALANCE, EIGHT, EIGHT_SUMS
 from services.projections.models.movement import MOVEMENT
+from services.projections.parts import Parts, Progress, Where, connect
 from services.projections.project import CONSUMER
 from services.projections.replay import Replay
-from services.projections.source import Source
-
-# `done` of `total` facts of a service are looked at; total grows while facts come in.
-Progress = Callable[[str, int, int], None]
+from services.projections.source import opened_all
 
 BESIDE: Final = "rebuild"
 _OLD: Final = "replaced"
-_REBUILDS: Final = 5_201_733  # One rebuild at a time. Any constant will do.
 _CLOSE: Final = 5_000  # Facts that may be left for the swap, during which the live models stand still: about a second.
-_LANES: Final = 2  # Connections that fold at a time.
 _NICE: Final = 19
 _ROUNDS_MAX: Final = 50  # Of catching up. After that facts come faster than they are folded, and the swap takes longer.
 _SWAPS_MAX: Final = 5  # Tries: the live consumer takes the same locks in another order, and one of two has to give way.
@@ -46,14 +41,14 @@ def step_back() -> None:
     os.nice(_NICE)
 
 
-class RebuildRunning(Exception):
-    """Another rebuild is at work."""
+def silent(service: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
 
 
-async def rebuild(settings: Settings, progress: Progress | None = None) -> dict[str, int]:
+async def rebuild(settings: Settings, progress: Progress = silent) -> dict[str, int]:
     """Rebuild the read models of the system that `settings` name; answers how many facts of each service are in them.
 
-    Errors   RebuildRunning, CannotFold; those of Postgres. Nothing has changed then.
+    Errors   RebuildRunning, PartEnded, CannotFold; those of Postgres. Nothing has changed then.
     Holds    the new tables equal the live ones, where the program that folds is the same. Facts that are parked stay
              parked; those somebody decided to drop stay dropped.
     """
@@ -63,37 +58,36 @@ async def rebuild(settings: Settings, progress: Progress | None = None) -> dict[
 
 
 async def rebuild_from(
-    live: str, sources: Mapping[str, str], topics: Mapping[str, str], progress: Progress | None = None
+    live: str, sources: Mapping[str, str], topics: Mapping[str, str], progress: Progress = silent
 ) -> dict[str, int]:
     """The same with the URLs of the databases, and the topic of each service."""
-    conn = await _connect(live)
-    opened: list[Source] = []
-    lanes: list[Conn] = []
-    try:
-        if not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _REBUILDS):
-            raise RebuildRunning("another rebuild is at work")
-        for service, url in sources.items():
-            opened.append(await Source.open(service, url))
-        lanes += [await _connect(live) for _ in range(_LANES)]
+    async with AsyncExitStack() as opened:
+
+        async def connection() -> Conn:
+            conn = await connect(live)
+            opened.push_async_callback(conn.close)
+            return conn
+
+        conn = await connection()  # It has the advisory lock until it is closed, the last of all.
+        begun = await turns.begin(conn)
+        stores = await opened.enter_async_context(opened_all(sources))
+        facts = sum([await store.last() for store in stores])
+        # Started first of all: they take a third of a second to begin.
+        others = [await opened.enter_async_context(parts.started()) for _ in range(parts.others(facts))]
         await _drop(conn, BESIDE)
         async with conn.transaction():
             await schema.build(conn, BESIDE)
             waiting = await indexes.put_off(conn, BESIDE)
         await _know_partitions(conn, topics)
-        replay = await Replay.begin(conn, BESIDE, opened, topics, progress or _silent)
-        await replay.gather(lanes)
-        await _finish(lanes, waiting)
+        replay = await Replay.begin(conn, BESIDE, stores, topics, progress)
+        await Parts(replay, Where(live, sources, BESIDE, begun), progress).gather(others)
+        await _finish([conn, await connection()], waiting)
         for _ in range(_ROUNDS_MAX):
             if await replay.catch_up() < _CLOSE:
                 break
         await _swap(conn, replay)
         await _drop(conn, _OLD)
         return replay.done
-    finally:
-        for source in opened:
-            await source.close()
-        for other in (*lanes, conn):
-            await other.close()  # And with the last one the advisory lock.
 
 
 async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -> None:
@@ -115,12 +109,6 @@ async def _finish(lanes: Sequence[Conn], waiting: Mapping[str, Sequence[str]]) -
         await indexes.make(lanes[1], BESIDE, others)
     else:
         await side_by_side([of_movements(lanes[0]), indexes.make(lanes[1], BESIDE, others)])
-
-
-async def _connect(url: str) -> Conn:
-    conn: Conn = await asyncpg.connect(url, server_settings={"openitem.branches": ALL, "synchronous_commit": "off"})
-    await send_quickly(conn)
-    return conn
 
 
 async def _swap(conn: Conn, replay: Replay) -> None:
@@ -151,10 +139,6 @@ async def _know_partitions(conn: Conn, topics: Mapping[str, str]) -> None:
 
 async def _drop(conn: Conn, name: str) -> None:
     await conn.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
-
-
-def _silent(service: str, done: int, total: int) -> None:
-    """Nobody wants to know."""
 
 
 _BALANCES: Final = f"""

@@ -8,19 +8,30 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.kernel.retry import fault_of
 from services.kernel.store import Conn
 from services.kernel.tasks import end
-from services.projections import readers, schema
+from services.projections import schema, turns
 from services.projections.project import CONSUMER, project
-from services.projections.source import Logged, Source, Stretch
+from services.projections.source import EVERY, Logged, Share, Source, Stretch
 
 _NEVER: Final = 2**31  # Beyond what a version can be.
 
 
 class CannotFold(Exception):
     """The live read models hold facts that this program cannot fold: swapping would lose them."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a rebuild finds when it begins; all its parts go by that.
+
+    `new_from`  the seq by service above which the live consumer may not have applied everything.
+    """
+
+    new_from: dict[str, int]
+    parked: dict[str, int]
+    dropped: set[tuple[str, int]]
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -32,24 +43,30 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Replay:
-    """`done` says how far each service's log is folded.
+    """`done` says how far each service's log is folded, as far as its streams are of the share.
 
     A stream is folded up to the first of its facts that is parked, or that cannot be folded: what the live consumer
     does, too. `parked` and `stopped` hold the version of that fact.
     """
 
     def __init__(
-        self, conn: Conn, into: str, sources: Sequence[Source], progress: Callable[[str, int, int], None]
+        self,
+        conn: Conn,
+        into: str,
+        sources: Sequence[Source],
+        found: Found,
+        progress: Callable[[str, int, int], None],
+        share: Share = EVERY,
     ) -> None:
         self._conn = conn
         self._into = into
         self._sources = sources
         self._progress = progress
-        self._new_from: dict[str, int] = {}
+        self._share = share
+        self.found = found
         self.done = dict.fromkeys((source.service for source in sources), 0)
-        self.parked: dict[str, int] = {}
+        self.parked = dict(found.parked)
         self.stopped: dict[str, int] = {}
-        self._dropped: set[tuple[str, int]] = set()
 
     @classmethod
     async def begin(
@@ -60,15 +77,13 @@ class Replay:
         topics: Mapping[str, str],
         progress: Callable[[str, int, int], None],
     ) -> Replay:
-        replay = cls(conn, into, sources, progress)
         async with conn.transaction():
             await schema.use(conn, into)
             await conn.execute(_NOTES)
         low = {row["topic"]: row["seq"] for row in await conn.fetch(_APPLIED_EVERYWHERE, CONSUMER)}
-        replay._new_from = {service: low.get(topic, 0) for service, topic in topics.items()}
-        replay.parked = await replay._parked_now()
-        replay._dropped = await replay._dropped_now()
-        return replay
+        new_from = {service: low.get(topic, 0) for service, topic in topics.items()}
+        found = Found(new_from, await _parked_now(conn), await _dropped_now(conn))
+        return cls(conn, into, sources, found, progress)
 
     def mark(self) -> Mark:
         return Mark(dict(self.done), dict(self.parked), dict(self.stopped))
@@ -76,58 +91,53 @@ class Replay:
     def back_to(self, mark: Mark) -> None:
         self.done, self.parked, self.stopped = dict(mark.done), dict(mark.parked), dict(mark.stopped)
 
-    async def gather(self, lanes: Sequence[Conn]) -> None:
-        """Fold what is published now, all but the balances by branch, the streams dealt out over several connections:
-        one is folded for while Postgres works for another, or one after the other, and nothing read ahead, while
-        somebody asks for reports.
+    async def last(self) -> dict[str, int]:
+        """How far each service's log is published."""
+        return {source.service: await source.last() for source in self._sources}
 
-        Holds    lanes cannot wait for each other in a circle: each takes tables and keys in the writer's one order.
+    def of(self, share: Share, progress: Callable[[str, int, int], None]) -> Replay:
+        """A part of this one, on its connections."""
+        return Replay(self._conn, self._into, self._sources, self.found, progress, share)
+
+    def gathered(self, upto: Mapping[str, int], stopped: Mapping[str, int]) -> None:
+        """All parts have folded the logs up to there, but for what has stopped."""
+        self.done = dict(upto)
+        self.stopped.update(stopped)
+
+    async def gather(self, upto: Mapping[str, int]) -> None:
+        """Fold what is published up to there, all but the balances by branch. Others gather their shares meanwhile.
+
+        Holds    they cannot wait for each other in a circle: each takes tables and keys in the writer's one order.
         """
         for source in self._sources:
-            await self._follow(source, lanes, balances=False)
+            await self._follow(source, upto[source.service], balances=False)
 
     async def catch_up(self) -> int:
         """Fold what is published now, a transaction per batch; answers how many facts that were."""
-        return sum([await self._follow(source, [self._conn]) for source in self._sources])
+        return sum([await self._follow(source, await source.last()) for source in self._sources])
 
-    async def _follow(self, source: Source, lanes: Sequence[Conn], *, balances: bool = True) -> int:
+    async def _follow(self, source: Source, last: int, *, balances: bool = True) -> int:
         service = source.service
-        began, last = self.done[service], await source.last()
+        began = self.done[service]
         self._progress(service, began, last)
         ahead: asyncio.Task[Stretch] | None = None
-        working: dict[int, asyncio.Task[None]] = {}
         try:
             while self.done[service] < last:
-                stretch = await (ahead or source.after(self.done[service], last))
-                alone = len(lanes) > 1 and await readers.are_asking(self._conn)
-                # While Postgres works on this one, the next is read and decoded.
-                ahead = None if alone else asyncio.create_task(source.after(stretch.upto, last))
-                parts: list[list[Logged]] = [[] for _ in lanes]
-                for one in stretch.facts:
-                    parts[hash(one.stream) % len(lanes)].append(one)
-                for number, part in enumerate(parts):
-                    for other in list(working) if alone else [number]:
-                        if other in working:
-                            await working.pop(other)
-                    folding = self._transact(lanes[number], service, part, balances=balances)
-                    if alone:
-                        await folding
-                    else:
-                        working[number] = asyncio.create_task(folding)
+                async with turns.turn(self._conn) as asked:
+                    stretch = await (ahead or source.after(self.done[service], last, self._share))
+                    # While Postgres works on this one, the next is read and decoded; not so while somebody asks.
+                    ahead = None if asked else asyncio.create_task(source.after(stretch.upto, last, self._share))
+                    await self._transact(service, stretch.facts, balances=balances)
                 self.done[service] = stretch.upto
                 self._progress(service, stretch.upto, last)
-            for task in working.values():
-                await task
         finally:
             await end(ahead)
-            for task in working.values():
-                await end(task)
         return last - began
 
-    async def _transact(self, lane: Conn, service: str, batch: Sequence[Logged], *, balances: bool) -> None:
-        async with lane.transaction():
-            await schema.use(lane, self._into)
-            await self._take(lane, service, batch, balances=balances)
+    async def _transact(self, service: str, batch: Sequence[Logged], *, balances: bool) -> None:
+        async with self._conn.transaction():
+            await schema.use(self._conn, self._into)
+            await self._take(service, batch, balances=balances)
 
     async def finish(self) -> None:
         """Fold the rest, within the transaction that has the live consumer stand still, and tell it what is folded.
@@ -136,7 +146,7 @@ class Replay:
         """
         await self.catch_up()
         await schema.use(self._conn, self._into)
-        now = await self._parked_now()
+        now = await _parked_now(self._conn)
         for stream, version in list(self.parked.items()):
             until = now.get(stream)
             if until is None or until > version:
@@ -147,38 +157,38 @@ class Replay:
         await self._conn.execute(_BROUGHT_HOME, CONSUMER)
         await self._conn.execute("DROP TABLE folded_stream")
 
-    async def _take(self, conn: Conn, service: str, batch: Sequence[Logged], *, balances: bool = True) -> None:
+    async def _take(self, service: str, batch: Sequence[Logged], *, balances: bool = True) -> None:
         """Fold a batch, leaving out what waits behind a fact that is parked or was dropped."""
-        wanted: list[Delivered] = []
+        wanted: list[Known] = []
         for one in batch:
             if self._held_back(one.stream, one.version):
                 continue
-            if self._dropped and (one.stream, one.version) in self._dropped:
+            if self.found.dropped and (one.stream, one.version) in self.found.dropped:
                 continue
             if one.known is None:
                 self.stopped[one.stream] = one.version
             else:
                 wanted.append(one.known)
-        folded = await self._fold(conn, wanted, balances)
-        recent = [known.envelope for known in folded if known.envelope.seq > self._new_from[service]]
+        folded = await self._fold(wanted, balances)
+        recent = [known.envelope for known in folded if known.envelope.seq > self.found.new_from[service]]
         if recent:
             versions = {envelope.stream: envelope.stream_version for envelope in recent}
-            await conn.execute(_NOTE, list(versions), list(versions.values()))
+            await self._conn.execute(_NOTE, list(versions), list(versions.values()))
 
     def _held_back(self, stream: str, version: int) -> bool:
         if not (self.parked or self.stopped):
             return False
         return version >= self.parked.get(stream, _NEVER) or version >= self.stopped.get(stream, _NEVER)
 
-    async def _fold(self, conn: Conn, batch: Sequence[Delivered], balances: bool) -> list[Delivered]:
+    async def _fold(self, batch: Sequence[Known], balances: bool) -> list[Known]:
         """Fold what can be folded; answers that. A fact that cannot stops its stream, as it would be parked live."""
         if self.stopped:
             batch = [b for b in batch if not self._held_back(b.envelope.stream, b.envelope.stream_version)]
         if not batch:
             return []
         try:
-            async with conn.transaction():  # A savepoint.
-                await project(conn, batch, balances=balances)
+            async with self._conn.transaction():  # A savepoint.
+                await project(self._conn, batch, balances=balances)
             return list(batch)
         except Exception as error:
             if fault_of(error) is None:
@@ -187,14 +197,14 @@ class Replay:
             self.stopped[batch[0].envelope.stream] = batch[0].envelope.stream_version
             return []
         half = len(batch) // 2
-        return [*await self._fold(conn, batch[:half], balances), *await self._fold(conn, batch[half:], balances)]
+        return [*await self._fold(batch[:half], balances), *await self._fold(batch[half:], balances)]
 
     async def _late(self, stream: str, frm: int, until: int | None) -> None:
         """A stream that was parked when we began and has been applied since, wholly or in part."""
         del self.parked[stream]
         for source in self._sources:
             if batch := await source.of_stream(stream, frm, until, self.done[source.service]):
-                await self._take(self._conn, source.service, batch)
+                await self._take(source.service, batch)
 
     async def _lose_nothing(self) -> None:
         """Errors: CannotFold, where the live models hold a fact that we could not fold, or that was dropped since."""
@@ -205,14 +215,16 @@ class Replay:
         ]
         if lost:
             raise CannotFold(f"this program cannot fold {len(lost)} streams that are in the read models: {lost[:5]}")
-        if fresh := await self._dropped_now() - self._dropped:
+        if fresh := await _dropped_now(self._conn) - self.found.dropped:
             raise CannotFold(f"facts were dropped meanwhile; run it again: {sorted(fresh)[:5]}")
 
-    async def _parked_now(self) -> dict[str, int]:
-        return {row["stream"]: row["version"] for row in await self._conn.fetch(_PARKED, CONSUMER)}
 
-    async def _dropped_now(self) -> set[tuple[str, int]]:
-        return {(stream, version) for stream, version in await self._conn.fetch(_DROPPED, CONSUMER)}
+async def _parked_now(conn: Conn) -> dict[str, int]:
+    return {row["stream"]: row["version"] for row in await conn.fetch(_PARKED, CONSUMER)}
+
+
+async def _dropped_now(conn: Conn) -> set[tuple[str, int]]:
+    return {(stream, version) for stream, version in await conn.fetch(_DROPPED, CONSUMER)}
 
 
 # The streams that the live consumer may not have applied yet. Below the lowest seq that all partitions have passed

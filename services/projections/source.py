@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NamedTuple
 
 import asyncpg
 import msgspec
 
 from events import codec
-from events.envelope import Envelope
+from events.envelope import Recorded
 from events.registry import Unreadable
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.fold import IGNORED
 
-BATCH: Final = 10_000  # Of a log, read at once, and folded in one transaction of each lane.
+BATCH: Final = 5_000  # Of a log and for each share of it, read at once, and folded in one transaction.
 _SLICE: Final = 100  # Facts decoded at a stretch, about a millisecond: in between Postgres gets its next statement.
 
 
@@ -24,11 +25,21 @@ class Logged(msgspec.Struct, frozen=True, gc=False):
 
     stream: str
     version: int
-    known: Delivered | None
+    known: Known | None
+
+
+class Share(NamedTuple):
+    """Which streams are somebody's: those whose hash leaves `number` when divided by `of`."""
+
+    number: int
+    of: int
+
+
+EVERY: Final = Share(0, 1)
 
 
 class Stretch(NamedTuple):
-    """A piece of a log: its facts in order, up to a seq."""
+    """A piece of a log: the facts of a share in order, up to a seq."""
 
     upto: int
     facts: list[Logged]
@@ -52,52 +63,49 @@ class Source:
         """The highest seq given."""
         return int(await self._conn.fetchval("SELECT seq_assigned FROM relay"))
 
-    async def after(self, seq: int, last: int, without: Collection[str] = IGNORED) -> Stretch:
+    async def after(self, seq: int, last: int, share: Share = EVERY, without: Collection[str] = IGNORED) -> Stretch:
         """A batch of the log behind `seq`, and nothing beyond `last`; facts of some types are left out."""
-        upto = min(seq + BATCH, last)
-        rows = await self._conn.fetch(_AFTER, seq, upto, BATCH, list(without))
+        batch = BATCH * share.of
+        upto = min(seq + batch, last)
+        rows = await self._conn.fetch(_AFTER, seq, upto, batch, list(without), share.number, share.of)
         logged: list[Logged] = []
         for at in range(0, len(rows), _SLICE):
-            logged += map(self._logged, rows[at : at + _SLICE])
+            logged += map(_logged, rows[at : at + _SLICE])
             await asyncio.sleep(0)
         return Stretch(upto, logged)
 
     async def of_stream(self, stream: str, frm: int, until: int | None, last: int) -> list[Logged]:
         """A stream's facts from version `frm` and below `until`, as far as they are published up to `last`."""
-        return [self._logged(row) for row in await self._conn.fetch(_OF_STREAM, stream, frm, until, last)]
-
-    def _logged(self, row: asyncpg.Record) -> Logged:
-        seq, wire, stream, version, data, *rest = row
-        try:
-            fact = codec.decode(wire, data)
-        except Unreadable:
-            return Logged(stream, version, None)
-        event_id, recorded_at, actor, branch, correlation_id, causation_id, traceparent = rest
-        envelope = Envelope(
-            event_id=event_id,
-            type=wire,
-            source=f"/openitem/{self.service}",
-            stream=stream,
-            stream_version=version,
-            seq=seq,
-            recorded_at=recorded_at,
-            actor=actor,
-            branch=branch,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            traceparent=traceparent,
-        )
-        return Logged(stream, version, Delivered(envelope, fact))
+        return [_logged(row) for row in await self._conn.fetch(_OF_STREAM, stream, frm, until, last)]
 
 
-_COLUMNS: Final = """
-    p.seq, e.type, e.stream, e.stream_version, e.data, e.event_id, e.recorded_at, e.actor, e.branch,
-    e.correlation_id, e.causation_id, e.traceparent
-"""
+def _logged(row: asyncpg.Record) -> Logged:
+    seq, wire, stream, version, data, recorded_at, actor = row
+    try:
+        fact = codec.decode(wire, data)
+    except Unreadable:
+        return Logged(stream, version, None)
+    recorded = Recorded(stream=stream, stream_version=version, seq=seq, recorded_at=recorded_at, actor=actor)
+    return Logged(stream, version, Known(recorded, fact))
+
+
+@asynccontextmanager
+async def opened_all(urls: Mapping[str, str]) -> AsyncIterator[list[Source]]:
+    """The event stores of these services."""
+    async with AsyncExitStack() as opened:
+        stores = []
+        for service, url in urls.items():
+            stores.append(await Source.open(service, url))
+            opened.push_async_callback(stores[-1].close)
+        yield stores
+
+
+_COLUMNS: Final = "p.seq, e.type, e.stream, e.stream_version, e.data, e.recorded_at, e.actor"
 _AFTER: Final = f"""
 SELECT {_COLUMNS}
 FROM (SELECT seq, position FROM published WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) p
-JOIN events e USING (position) WHERE e.type <> ALL ($4::text[]) ORDER BY p.seq
+JOIN events e USING (position)
+WHERE e.type <> ALL ($4::text[]) AND ($6::int = 1 OR (hashtext(e.stream) & 65535) % $6::int = $5::int) ORDER BY p.seq
 """  # noqa: S608 - constants
 _OF_STREAM: Final = f"""
 SELECT {_COLUMNS}

@@ -17,7 +17,7 @@ from events.escalation import (
     WriteOffReversed,
 )
 from events.payment import ItemChanged
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Model
 from services.projections.models.movement import WRITTEN_OFF
 from services.projections.table import Row, Table
@@ -94,7 +94,7 @@ RECOVERY: Final = Table("recovery", RecoveryRow)
 WRITE_OFF: Final = Table("write_off", WriteOffRow, ["write_off_id"])
 
 
-def _placed(out: Deltas, known: Delivered) -> None:
+def _placed(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PlacedWithAgency)
     row = out.at(PLACEMENT, fact.placement_id)
@@ -110,7 +110,7 @@ def _placed(out: Deltas, known: Delivered) -> None:
         )
 
 
-def _recovered(out: Deltas, known: Delivered) -> None:
+def _recovered(out: Deltas, known: Known) -> None:
     fact, envelope = known.fact, known.envelope
     assert isinstance(fact, RecoveryReported)
     row = out.at(PLACEMENT, fact.placement_id)
@@ -141,7 +141,7 @@ def _recovered(out: Deltas, known: Delivered) -> None:
     )
 
 
-def _ended(out: Deltas, known: Delivered) -> None:
+def _ended(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PlacementRecalled | PlacementClosed)
     row = out.at(PLACEMENT, fact.placement_id)
@@ -152,7 +152,7 @@ def _ended(out: Deltas, known: Delivered) -> None:
         row.status, row.reason = "closed", fact.outcome
 
 
-def _write_off(out: Deltas, known: Delivered) -> None:
+def _write_off(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, WriteOffRequested | WriteOffApproved | WriteOffRejected | WriteOffReversed)
     row = out.at(WRITE_OFF, fact.write_off_id)
@@ -171,7 +171,7 @@ def _write_off(out: Deltas, known: Delivered) -> None:
             row.status, row.reversed_by, row.reversed_on = "reversed", fact.reversed_by, fact.effective_on
 
 
-def _closed(out: Deltas, known: Delivered) -> None:
+def _closed(out: Deltas, known: Known) -> None:
     """What the payment service really closed, or opened again: at most what was open."""
     fact = known.fact
     assert isinstance(fact, ItemChanged)

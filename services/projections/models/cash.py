@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from events.payment import PaymentApplied, PaymentReceived, PaymentRefunded, PaymentReversed, PaymentUnapplied
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Model
 from services.projections.table import Row, Table
 
@@ -53,7 +53,7 @@ BEHAVIOUR: Final = Table("payment_behaviour", BehaviourRow, ["account_id", "bran
 
 
 def _moved(
-    out: Deltas, known: Delivered, cause: str, fact: PaymentReceived | PaymentReversed | PaymentRefunded, sign: int
+    out: Deltas, known: Known, cause: str, fact: PaymentReceived | PaymentReversed | PaymentRefunded, sign: int
 ) -> CashDayRow:
     envelope, receipt = known.envelope, out.receipts[fact.receipt_id]
     out.add(
@@ -76,7 +76,7 @@ def _moved(
     return out.at(CASH_DAY, fact.effective_on, fact.branch, fact.amount.currency, receipt.method)
 
 
-def _received(out: Deltas, known: Delivered) -> None:
+def _received(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentReceived)
     day = _moved(out, known, "received", fact, +1)
@@ -84,19 +84,19 @@ def _received(out: Deltas, known: Delivered) -> None:
     day.receipts += 1
 
 
-def _reversed(out: Deltas, known: Delivered) -> None:
+def _reversed(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentReversed)
     _moved(out, known, "reversed", fact, -1).reversed_minor += fact.amount.minor
 
 
-def _refunded(out: Deltas, known: Delivered) -> None:
+def _refunded(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentRefunded)
     _moved(out, known, "refunded", fact, -1).refunded_minor += fact.amount.minor
 
 
-def _paid(out: Deltas, known: Delivered) -> None:
+def _paid(out: Deltas, known: Known) -> None:
     """Late by the day the money came in, not by the day somebody applied it. What is undone no longer counts."""
     fact = known.fact
     assert isinstance(fact, PaymentApplied | PaymentUnapplied)

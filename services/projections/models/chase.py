@@ -19,7 +19,7 @@ from events.contact import (
     PromisePaid,
 )
 from events.escalation import HoldPlaced, HoldReleased, StepAdvanced
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Model
 from services.projections.table import Row, Table
 
@@ -117,7 +117,7 @@ STEP: Final = Table("item_step", StepRow, ["item_id"])
 HOLD: Final = Table("hold", HoldRow, ["account_id"])
 
 
-def _attempt(out: Deltas, known: Delivered) -> None:
+def _attempt(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, AttemptLogged)
     at = known.envelope.recorded_at
@@ -126,7 +126,7 @@ def _attempt(out: Deltas, known: Delivered) -> None:
         out.offer(LAST_CONTACT, row)
 
 
-def _promise(out: Deltas, known: Delivered) -> None:
+def _promise(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PromiseMade | PromisePaid | PromiseKept | PromiseBroken | PromiseCancelled)
     row = out.at(PROMISE, fact.promise_id)
@@ -150,7 +150,7 @@ def _promise(out: Deltas, known: Delivered) -> None:
             pass
 
 
-def _dispute(out: Deltas, known: Delivered) -> None:
+def _dispute(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, DisputeOpened | DisputeResolved)
     row = out.at(DISPUTE, fact.dispute_id)
@@ -164,7 +164,7 @@ def _dispute(out: Deltas, known: Delivered) -> None:
         row.status, row.resolved_on = "resolved", fact.effective_on
 
 
-def _follow_up(out: Deltas, known: Delivered) -> None:
+def _follow_up(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, FollowUpScheduled | FollowUpDone)
     row = out.at(FOLLOW_UP, fact.follow_up_id)
@@ -178,7 +178,7 @@ def _follow_up(out: Deltas, known: Delivered) -> None:
         row.status, row.done_on = "done", fact.effective_on
 
 
-def _step(out: Deltas, known: Delivered) -> None:
+def _step(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, StepAdvanced)
     row = out.at(STEP, fact.item_id)
@@ -186,7 +186,7 @@ def _step(out: Deltas, known: Delivered) -> None:
     row.step, row.label, row.reached_on = fact.step, fact.label, fact.effective_on
 
 
-def _hold(out: Deltas, known: Delivered) -> None:
+def _hold(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, HoldPlaced | HoldReleased)
     row = out.at(HOLD, fact.account_id)

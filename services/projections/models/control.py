@@ -13,7 +13,7 @@ from events.payment import (
     PaymentReversed,
     PaymentUnapplied,
 )
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Model
 from services.projections.models.movement import WRITTEN_OFF
 from services.projections.table import Row, Table
@@ -36,19 +36,19 @@ class ControlRow(Row):
 CONTROL: Final = Table("control", ControlRow, ["branch", "currency"])
 
 
-def _issued(out: Deltas, known: Delivered) -> None:
+def _issued(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, InvoiceIssued)
     out.at(CONTROL, fact.item.branch, fact.total.currency).invoiced_minor += fact.total.minor
 
 
-def _credited(out: Deltas, known: Delivered) -> None:
+def _credited(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, CreditNoteIssued)
     out.at(CONTROL, fact.item.branch, fact.amount.currency).credited_minor += fact.amount.minor
 
 
-def _voided(out: Deltas, known: Delivered) -> None:
+def _voided(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, InvoiceVoided)
     minor = fact.cancelled.minor + fact.retainage_cancelled.minor
@@ -56,25 +56,25 @@ def _voided(out: Deltas, known: Delivered) -> None:
     out.at(CONTROL, fact.item.branch, fact.cancelled.currency).voided_minor += minor
 
 
-def _received(out: Deltas, known: Delivered) -> None:
+def _received(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentReceived)
     out.at(CONTROL, fact.branch, fact.amount.currency).received_minor += fact.amount.minor
 
 
-def _reversed(out: Deltas, known: Delivered) -> None:
+def _reversed(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentReversed)
     out.at(CONTROL, fact.branch, fact.amount.currency).reversed_minor += fact.amount.minor
 
 
-def _refunded(out: Deltas, known: Delivered) -> None:
+def _refunded(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentRefunded)
     out.at(CONTROL, fact.branch, fact.amount.currency).refunded_minor += fact.amount.minor
 
 
-def _applied(out: Deltas, known: Delivered) -> None:
+def _applied(out: Deltas, known: Known) -> None:
     """`applied` is as the fact sums it up. Money of one branch on another's item moves receivables between the two."""
     fact = known.fact
     assert isinstance(fact, PaymentApplied | PaymentUnapplied)
@@ -87,7 +87,7 @@ def _applied(out: Deltas, known: Delivered) -> None:
             out.at(CONTROL, line.item.branch, total.currency).transferred_minor -= sign * line.amount.minor
 
 
-def _written_off(out: Deltas, known: Delivered) -> None:
+def _written_off(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, ItemChanged)
     if fact.cause in WRITTEN_OFF:

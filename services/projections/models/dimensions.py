@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from events.invoice import AccountChanged, AccountOpened, BranchRegistered, JobOpened
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Model
 from services.projections.table import Row, Table
 
@@ -47,14 +47,14 @@ ACCOUNT: Final = Table("account", AccountRow, ["account_id"], replaced=["name", 
 JOB: Final = Table("job", JobRow, ["job_id"])
 
 
-def _branch(out: Deltas, known: Delivered) -> None:
+def _branch(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, BranchRegistered)
     row = out.at(BRANCH, fact.branch)
     row.name, row.region, row.timezone = fact.name, fact.region, fact.timezone
 
 
-def _account(out: Deltas, known: Delivered) -> None:
+def _account(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, AccountOpened | AccountChanged)
     row = out.at(ACCOUNT, fact.account_id)
@@ -65,7 +65,7 @@ def _account(out: Deltas, known: Delivered) -> None:
         row.opened_on = fact.effective_on
 
 
-def _job(out: Deltas, known: Delivered) -> None:
+def _job(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, JobOpened)
     row = out.at(JOB, fact.job_id)

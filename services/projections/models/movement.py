@@ -20,7 +20,7 @@ from events.payment import (
     PaymentReversed,
     PaymentUnapplied,
 )
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Model
 from services.projections.models.dimensions import BRANCH
 from services.projections.table import Row, Table
@@ -54,7 +54,7 @@ class _Lines:
 
     __slots__ = ("_cause", "_currency", "_known", "_line", "_out")
 
-    def __init__(self, out: Deltas, known: Delivered, cause: str, currency: str) -> None:
+    def __init__(self, out: Deltas, known: Known, cause: str, currency: str) -> None:
         self._out = out
         self._known = known
         self._cause = cause
@@ -121,7 +121,7 @@ class _Lines:
         )
 
 
-def _issued(out: Deltas, known: Delivered) -> None:
+def _issued(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, InvoiceIssued)
     lines = _Lines(out, known, "issued", fact.total.currency)
@@ -129,13 +129,13 @@ def _issued(out: Deltas, known: Delivered) -> None:
     lines.item("retainage", fact.item, fact.retainage.minor)
 
 
-def _credited(out: Deltas, known: Delivered) -> None:
+def _credited(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, CreditNoteIssued)
     _Lines(out, known, "credited", fact.amount.currency).item("open", fact.item, -fact.amount.minor)
 
 
-def _voided(out: Deltas, known: Delivered) -> None:
+def _voided(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, InvoiceVoided)
     lines = _Lines(out, known, "voided", fact.cancelled.currency)
@@ -145,7 +145,7 @@ def _voided(out: Deltas, known: Delivered) -> None:
         lines.item("open", release.item, -release.amount.minor)
 
 
-def _released(out: Deltas, known: Delivered) -> None:
+def _released(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, RetainageReleased)
     lines = _Lines(out, known, "released", fact.amount.currency)
@@ -153,13 +153,13 @@ def _released(out: Deltas, known: Delivered) -> None:
     lines.item("open", fact.item, fact.amount.minor)
 
 
-def _received(out: Deltas, known: Delivered) -> None:
+def _received(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentReceived)
     _Lines(out, known, "received", fact.amount.currency).cash(fact.receipt_id, fact.account_id, -fact.amount.minor)
 
 
-def _identified(out: Deltas, known: Delivered) -> None:
+def _identified(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentIdentified)
     lines = _Lines(out, known, "identified", fact.unapplied.currency)
@@ -167,7 +167,7 @@ def _identified(out: Deltas, known: Delivered) -> None:
     lines.cash(fact.receipt_id, fact.account_id, -fact.unapplied.minor)
 
 
-def _applied(out: Deltas, known: Delivered) -> None:
+def _applied(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentApplied)
     lines = _Lines(out, known, "applied", fact.applied.currency)
@@ -176,7 +176,7 @@ def _applied(out: Deltas, known: Delivered) -> None:
         lines.item("open", line.item, -line.amount.minor, fact.receipt_id)
 
 
-def _unapplied(out: Deltas, known: Delivered) -> None:
+def _unapplied(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentUnapplied)
     lines = _Lines(out, known, "unapplied", fact.returned.currency)
@@ -185,19 +185,19 @@ def _unapplied(out: Deltas, known: Delivered) -> None:
         lines.item("open", line.item, line.amount.minor, fact.receipt_id)
 
 
-def _reversed(out: Deltas, known: Delivered) -> None:
+def _reversed(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentReversed)
     _Lines(out, known, "reversed", fact.amount.currency).cash(fact.receipt_id, fact.account_id, fact.amount.minor)
 
 
-def _refunded(out: Deltas, known: Delivered) -> None:
+def _refunded(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentRefunded)
     _Lines(out, known, "refunded", fact.amount.currency).cash(fact.receipt_id, fact.account_id, fact.amount.minor)
 
 
-def _written_off(out: Deltas, known: Delivered) -> None:
+def _written_off(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, ItemChanged)
     if fact.cause in WRITTEN_OFF:

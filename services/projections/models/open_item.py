@@ -18,7 +18,7 @@ from events.payment import (
     PaymentReversed,
     PaymentUnapplied,
 )
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Model
 from services.projections.models.movement import WRITTEN_OFF
 from services.projections.table import Row, Table
@@ -52,7 +52,7 @@ class OpenItemRow(Row):
 OPEN_ITEM: Final = Table("open_item", OpenItemRow, ["item_id"], greatest=["changed_at"])
 
 
-def _item(out: Deltas, known: Delivered, item: Item, currency: str) -> OpenItemRow:
+def _item(out: Deltas, known: Known, item: Item, currency: str) -> OpenItemRow:
     """The row of an item. Every fact about it repeats its dimensions, so it does not matter which comes first."""
     row = out.at(OPEN_ITEM, item.item_id)
     if row.branch is None:
@@ -67,7 +67,7 @@ def _item(out: Deltas, known: Delivered, item: Item, currency: str) -> OpenItemR
     return _changed(row, known)
 
 
-def _receipt(out: Deltas, known: Delivered, receipt_id: UUID, account_id: UUID | None, currency: str) -> OpenItemRow:
+def _receipt(out: Deltas, known: Known, receipt_id: UUID, account_id: UUID | None, currency: str) -> OpenItemRow:
     row = out.at(OPEN_ITEM, receipt_id)
     if row.branch is None:
         on, method = out.receipts[receipt_id]
@@ -78,14 +78,14 @@ def _receipt(out: Deltas, known: Delivered, receipt_id: UUID, account_id: UUID |
     return _changed(row, known)
 
 
-def _changed(row: OpenItemRow, known: Delivered) -> OpenItemRow:
+def _changed(row: OpenItemRow, known: Known) -> OpenItemRow:
     at = known.envelope.recorded_at
     if row.changed_at is None or row.changed_at < at:
         row.changed_at = at
     return row
 
 
-def _issued(out: Deltas, known: Delivered) -> None:
+def _issued(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, InvoiceIssued)
     row = _item(out, known, fact.item, fact.total.currency)
@@ -95,7 +95,7 @@ def _issued(out: Deltas, known: Delivered) -> None:
     row.retainage_minor += fact.retainage.minor
 
 
-def _credited(out: Deltas, known: Delivered) -> None:
+def _credited(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, CreditNoteIssued)
     row = _item(out, known, fact.item, fact.amount.currency)
@@ -103,7 +103,7 @@ def _credited(out: Deltas, known: Delivered) -> None:
     row.credited_minor += fact.amount.minor
 
 
-def _voided(out: Deltas, known: Delivered) -> None:
+def _voided(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, InvoiceVoided)
     row = _item(out, known, fact.item, fact.cancelled.currency)
@@ -116,7 +116,7 @@ def _voided(out: Deltas, known: Delivered) -> None:
         row.cancelled_minor += release.amount.minor
 
 
-def _released(out: Deltas, known: Delivered) -> None:
+def _released(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, RetainageReleased)
     parent = _item(out, known, fact.parent, fact.amount.currency)
@@ -128,7 +128,7 @@ def _released(out: Deltas, known: Delivered) -> None:
     row.open_minor += fact.amount.minor
 
 
-def _received(out: Deltas, known: Delivered) -> None:
+def _received(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentReceived)
     row = _receipt(out, known, fact.receipt_id, fact.account_id, fact.amount.currency)
@@ -137,13 +137,13 @@ def _received(out: Deltas, known: Delivered) -> None:
     row.open_minor -= fact.amount.minor
 
 
-def _identified(out: Deltas, known: Delivered) -> None:
+def _identified(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentIdentified)
     _receipt(out, known, fact.receipt_id, fact.account_id, fact.unapplied.currency)
 
 
-def _settle(out: Deltas, known: Delivered, receipt_id: UUID, lines: tuple[Application, ...], sign: int) -> None:
+def _settle(out: Deltas, known: Known, receipt_id: UUID, lines: tuple[Application, ...], sign: int) -> None:
     for line in lines:
         minor = sign * line.amount.minor
         item = _item(out, known, line.item, line.amount.currency)
@@ -154,19 +154,19 @@ def _settle(out: Deltas, known: Delivered, receipt_id: UUID, lines: tuple[Applic
         receipt.paid_minor -= minor
 
 
-def _applied(out: Deltas, known: Delivered) -> None:
+def _applied(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentApplied)
     _settle(out, known, fact.receipt_id, fact.lines, +1)
 
 
-def _unapplied(out: Deltas, known: Delivered) -> None:
+def _unapplied(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentUnapplied)
     _settle(out, known, fact.receipt_id, fact.lines, -1)
 
 
-def _went_back(out: Deltas, known: Delivered) -> None:
+def _went_back(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, PaymentReversed | PaymentRefunded)
     row = _receipt(out, known, fact.receipt_id, fact.account_id, fact.amount.currency)
@@ -174,7 +174,7 @@ def _went_back(out: Deltas, known: Delivered) -> None:
     row.cancelled_minor -= fact.amount.minor
 
 
-def _stated(out: Deltas, known: Delivered) -> None:
+def _stated(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, ItemChanged)
     row = _item(out, known, fact.item, fact.open.currency)

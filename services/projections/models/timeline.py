@@ -16,7 +16,7 @@ import events.payment as payment
 from events.envelope import Fact
 from events.money import Money
 from events.registry import REGISTRY
-from services.kernel.delivery import Delivered
+from services.kernel.delivery import Known
 from services.projections.deltas import Deltas, Fold, Model
 from services.projections.models.movement import WRITTEN_OFF
 from services.projections.table import Row, Table
@@ -45,7 +45,7 @@ _EMPTY: Final = "{}"
 
 def _line(
     out: Deltas,
-    known: Delivered,
+    known: Known,
     account_id: UUID,
     *,
     line: int = 1,
@@ -88,7 +88,7 @@ def _told(fact: Fact, *members: str) -> str:
 def _plain(*members: str, amount: str | None = None) -> Fold:
     """A fact that names its account and at most one item."""
 
-    def fold(out: Deltas, known: Delivered) -> None:
+    def fold(out: Deltas, known: Known) -> None:
         fact: Any = known.fact
         if fact.account_id is None:
             return  # Nobody's yet. Who it belongs to will be a fact of its own.
@@ -103,7 +103,7 @@ def _plain(*members: str, amount: str | None = None) -> Fold:
 def _of_item(*members: str, amount: str) -> Fold:
     """A fact about one item, which knows its account."""
 
-    def fold(out: Deltas, known: Delivered) -> None:
+    def fold(out: Deltas, known: Known) -> None:
         fact: Any = known.fact
         item = fact.item
         money, summary = getattr(fact, amount), _told(fact, *members)
@@ -112,7 +112,7 @@ def _of_item(*members: str, amount: str) -> Fold:
     return fold
 
 
-def _issued(out: Deltas, known: Delivered) -> None:
+def _issued(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, invoice.InvoiceIssued)
     told: dict[str, object] = {"number": fact.number, "due_on": fact.item.due_on, "terms": fact.terms}
@@ -122,7 +122,7 @@ def _issued(out: Deltas, known: Delivered) -> None:
     _line(out, known, item.account_id, branch=item.branch, item_id=item.item_id, amount=fact.total, summary=summary)
 
 
-def _voided(out: Deltas, known: Delivered) -> None:
+def _voided(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, invoice.InvoiceVoided)
     told = _told(fact, "reason")
@@ -142,7 +142,7 @@ def _voided(out: Deltas, known: Delivered) -> None:
         )
 
 
-def _settled(out: Deltas, known: Delivered) -> None:
+def _settled(out: Deltas, known: Known) -> None:
     fact = known.fact
     assert isinstance(fact, payment.PaymentApplied | payment.PaymentUnapplied)
     told: dict[str, object] = {"receipt_id": fact.receipt_id}
@@ -163,7 +163,7 @@ def _settled(out: Deltas, known: Delivered) -> None:
         )
 
 
-def _written_off(out: Deltas, known: Delivered) -> None:
+def _written_off(out: Deltas, known: Known) -> None:
     """Of an item's own changes only write-offs: the others are told by the fact that caused them."""
     fact = known.fact
     assert isinstance(fact, payment.ItemChanged)
@@ -171,7 +171,7 @@ def _written_off(out: Deltas, known: Delivered) -> None:
         _of_item("cause", amount="change")(out, known)
 
 
-_FOLDS: Final[dict[type[Fact], Callable[[Deltas, Delivered], None]]] = {
+_FOLDS: Final[dict[type[Fact], Callable[[Deltas, Known], None]]] = {
     invoice.AccountOpened: _plain("number", "profile", "terms_days", "collector"),
     invoice.AccountChanged: _plain("profile", "terms_days", "collector"),
     invoice.JobOpened: _plain("job_id", "number"),

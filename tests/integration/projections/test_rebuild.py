@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from random import Random
-from typing import Any
 
 import asyncpg
 import pytest
 
 from events.topics import SERVICES
-from services.kernel.store import open_pool
-from services.kernel.tasks import end
 from services.projections import schema
 from services.projections import source as reading
-from services.projections.readers import READERS
-from services.projections.rebuild import RebuildRunning, rebuild_from
-from services.projections.replay import CannotFold, Replay
-from tests.conftest import MakeDatabase
-from tests.support.event_stores import TOPICS, Kafka, Live, record
+from services.projections.replay import CannotFold
+from services.projections.turns import RebuildRunning
+from tests.support.event_stores import record, service_said
 from tests.support.histories import history
-from tests.support.read_models import dump, reader
-
-
-class System:
-    def __init__(self, live: str, stores: dict[str, str], conn: asyncpg.Connection, look: asyncpg.Connection) -> None:
-        self.live = live
-        self.stores = stores
-        self.kafka = Kafka()
-        self.consumer = Live(conn, self.kafka)
-        self.look = look
-
-    async def rebuild(self, progress: object = None) -> dict[str, int]:
-        return await rebuild_from(self.live, self.stores, TOPICS, progress)  # type: ignore[arg-type]
-
-    async def versions(self) -> dict[str, int]:
-        return {r["stream"]: r["version"] for r in await self.look.fetch("SELECT stream, version FROM consumer_stream")}
-
-    async def parked(self) -> set[tuple[str, int]]:
-        return {tuple(row) for row in await self.look.fetch("SELECT stream, stream_version FROM parked")}
-
-
-@pytest.fixture
-async def system(make_database: MakeDatabase) -> AsyncIterator[System]:
-    live = await make_database("projections")
-    stores = {service: await make_database(service) for service in SERVICES}
-    async with reader(live) as conn, reader(live) as look:
-        yield System(live, stores, conn, look)
+from tests.support.read_models import dump
+from tests.support.rebuilding import System
 
 
 async def test_it_equals_what_was_live(system: System) -> None:
@@ -92,37 +61,6 @@ async def test_its_tables_are_known_to_the_planner(system: System) -> None:
     query = "SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = 'live'"
     known = {name for (name,) in await system.look.fetch(query)}
     assert {"movement", "open_item", "timeline", "branch_balance", "control"} <= known
-
-
-@pytest.mark.parametrize("asking", [False, True])
-async def test_it_works_on_one_connection_at_a_time_while_somebody_asks_for_reports(
-    system: System, asking: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "BATCH", 50)
-    await record(system.stores, history(Random(16), 300).log)
-    at_once, most = 0, 0
-    transact = Replay._transact
-
-    async def watched(*args: Any, **named: Any) -> None:
-        nonlocal at_once, most
-        at_once += 1
-        most = max(most, at_once)
-        await transact(*args, **named)
-        at_once -= 1
-
-    monkeypatch.setattr(Replay, "_transact", watched)
-    async with await open_pool(system.live, size_max=1, name=READERS if asking else "openitem-worker") as reports:
-
-        async def ask() -> None:
-            while True:
-                await reports.fetchval("SELECT 1")
-                await asyncio.sleep(0.1)
-
-        asker = asyncio.create_task(ask())
-        await asyncio.sleep(0.1)
-        await system.rebuild()
-        await end(asker)
-    assert most == (1 if asking else 2)
 
 
 async def test_from_nothing_and_then_everything_kafka_delivers_is_a_repeat(system: System) -> None:
@@ -211,10 +149,8 @@ async def test_it_refuses_to_lose_what_is_live(system: System) -> None:
     system.kafka.send(books.log)
     await system.consumer.drain()
     await record(system.stores, books.log)
-    conn = await asyncpg.connect(system.stores["invoice"])
-    await conn.execute("ALTER TABLE events DISABLE TRIGGER events_are_final")
-    await conn.execute("UPDATE events SET data = '{}' WHERE position = (SELECT max(position) FROM events)")
-    await conn.close()
+    last = next(k.envelope for k in reversed(books.log) if service_said(k) == "invoice")
+    await system.spoil(last.stream, last.stream_version)
     before = await dump(system.look)
     with pytest.raises(CannotFold):
         await system.rebuild()
