@@ -18,6 +18,9 @@ from services.projections.turns import RebuildRunning
 
 def rebuild(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many work on it; by default one for each core, up to four.")
+    ] = None,
 ) -> None:
     """Build all read models anew from the event stores, and swap them with the live ones in one transaction.
 
@@ -29,6 +32,8 @@ def rebuild(
       openitem rebuild
 
       openitem rebuild --quiet
+
+      openitem rebuild --processes 8
     """
     settings = settings_for("projections", "postgres")
     with bar_of_facts(shown=not quiet) as bar:
@@ -39,7 +44,7 @@ def rebuild(
 
         projections.step_back()
         try:
-            folded = run(projections.rebuild(settings, advance))
+            folded = run(projections.rebuild(settings, advance, processes))
         except (RebuildRunning, PartEnded, CannotFold) as error:
             raise Stop(str(error)) from None
     out.print(f"rebuilt from {sum(folded.values()):,} facts; the new read models are live")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -26,8 +27,8 @@ from services.projections.instants import send_quickly
 from services.projections.replay import Found, Replay
 from services.projections.source import Share, opened_all
 
-MOST: Final = 4  # Processes. Beyond that they wait for Postgres, and each has a connection to every database.
-WORTH: Final = 20_000  # Facts, for which another process is started: it takes a third of a second to begin.
+_MOST: Final = 4  # By itself. Each has 150 MB and a connection to every database, and Postgres has work of each, too.
+_WORTH: Final = 20_000  # Facts, for which another process is started: it takes a third of a second to begin.
 _LINE_BYTES_MAX: Final = 2**26  # What a part tells at its end names every stream that stopped.
 
 # Of all parts together: `done` of `total` facts of a service are looked at; total grows while facts come in.
@@ -76,9 +77,9 @@ async def connect(url: str) -> Conn:
     return conn
 
 
-def others(facts: int) -> int:
-    """How many more processes are worth it for so many facts."""
-    return max(1, min(os.cpu_count() or 1, MOST, facts // WORTH)) - 1
+def worth(facts: int) -> int:
+    """How many processes are worth it for so many facts."""
+    return max(1, min(os.cpu_count() or 1, _MOST, facts // _WORTH))
 
 
 @asynccontextmanager
@@ -86,7 +87,7 @@ async def started() -> AsyncIterator[Process]:
     """A process that waits for an order; it ends with the context, whatever it is doing."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__), stdin=pipe, stdout=pipe, limit=_LINE_BYTES_MAX
+        *(sys.executable, "-P", "-m", __name__), stdin=pipe, stdout=pipe, limit=_LINE_BYTES_MAX
     )
     try:
         yield process
@@ -117,7 +118,8 @@ class Parts:
                 theirs = [group.create_task(self._of(o, Share(number, of))) for number, o in enumerate(others, start=1)]
                 await ours.gather(self._upto)
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            # Where Postgres went away, the processes have ended, too; it is what they ended of that is to be said.
+            raise min(errors.exceptions, key=lambda error: isinstance(error, PartEnded)) from None
         self._replay.gathered(self._upto, ours.stopped)
         for part in theirs:
             self._replay.gathered(self._upto, part.result())
@@ -161,6 +163,7 @@ async def work(order: Order, tell: Callable[[Step | End], None]) -> None:
 
 def main() -> None:
     """Do what the standard input says."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us, which ends us then.
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     # What anything else might print must not be taken for what we tell.
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:

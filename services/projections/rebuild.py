@@ -45,8 +45,9 @@ def silent(service: str, done: int, total: int) -> None:
     """Nobody wants to know."""
 
 
-async def rebuild(settings: Settings, progress: Progress = silent) -> dict[str, int]:
+async def rebuild(settings: Settings, progress: Progress = silent, processes: int | None = None) -> dict[str, int]:
     """Rebuild the read models of the system that `settings` name; answers how many facts of each service are in them.
+    If it is not said how many processes work on it, there is one for each core, if that is worth it.
 
     Errors   RebuildRunning, PartEnded, CannotFold; those of Postgres. Nothing has changed then.
     Holds    the new tables equal the live ones, where the program that folds is the same. Facts that are parked stay
@@ -54,11 +55,15 @@ async def rebuild(settings: Settings, progress: Progress = silent) -> dict[str, 
     """
     sources = {service: database_url(settings.postgres, service) for service in SERVICES}
     live = settings.database or database_url(settings.postgres, "projections")
-    return await rebuild_from(live, sources, settings.topics(), progress)
+    return await rebuild_from(live, sources, settings.topics(), progress, processes)
 
 
 async def rebuild_from(
-    live: str, sources: Mapping[str, str], topics: Mapping[str, str], progress: Progress = silent
+    live: str,
+    sources: Mapping[str, str],
+    topics: Mapping[str, str],
+    progress: Progress = silent,
+    processes: int | None = None,
 ) -> dict[str, int]:
     """The same with the URLs of the databases, and the topic of each service."""
     async with AsyncExitStack() as opened:
@@ -71,9 +76,9 @@ async def rebuild_from(
         conn = await connection()  # It has the advisory lock until it is closed, the last of all.
         begun = await turns.begin(conn)
         stores = await opened.enter_async_context(opened_all(sources))
-        facts = sum([await store.last() for store in stores])
+        processes = processes or parts.worth(sum([await store.last() for store in stores]))
         # Started first of all: they take a third of a second to begin.
-        others = [await opened.enter_async_context(parts.started()) for _ in range(parts.others(facts))]
+        others = [await opened.enter_async_context(parts.started()) for _ in range(1, processes)]
         await _drop(conn, BESIDE)
         async with conn.transaction():
             await schema.build(conn, BESIDE)

@@ -17,8 +17,8 @@ class System:
         self.consumer = Live(conn, self.kafka)
         self.look = look
 
-    async def rebuild(self, progress: Progress = silent) -> dict[str, int]:
-        return await rebuild_from(self.live, self.stores, TOPICS, progress)
+    async def rebuild(self, progress: Progress = silent, processes: int | None = None) -> dict[str, int]:
+        return await rebuild_from(self.live, self.stores, TOPICS, progress, processes)
 
     async def versions(self) -> dict[str, int]:
         return {r["stream"]: r["version"] for r in await self.look.fetch("SELECT stream, version FROM consumer_stream")}

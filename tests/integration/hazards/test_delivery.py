@@ -68,7 +68,7 @@ async def test_facts_of_one_topic_that_come_last(under_fire: Fire) -> None:
 async def test_a_rebuild_while_commands_flow(under_fire: Fire) -> None:
     async with under_fire.at_work("rebuilt", LOAD):
         await asyncio.sleep(1)
-        assert "the new read models are live" in await openitem(under_fire, "rebuild", "--quiet")
+        assert "the new read models are live" in await openitem(under_fire, "rebuild", "--quiet", "--processes", "2")
         await asyncio.sleep(0.5)
     await under_fire.all_right()
 

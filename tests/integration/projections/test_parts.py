@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from contextlib import suppress
 from random import Random
@@ -16,7 +15,7 @@ import pytest
 
 from services.kernel.store import Conn, open_pool
 from services.kernel.tasks import end
-from services.projections import parts, turns
+from services.projections import turns
 from services.projections.parts import Order, PartEnded, Where
 from services.projections.readers import READERS
 from services.projections.replay import Found
@@ -32,22 +31,21 @@ PROCESSES = 3
 
 
 @pytest.fixture
-def several(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.subprocess.Process]:
-    """Several processes, however few facts there are; answers those that were started."""
-    started: list[asyncio.subprocess.Process] = []
+def started(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.subprocess.Process]:
+    """The processes that were started."""
+    processes: list[asyncio.subprocess.Process] = []
     start = asyncio.create_subprocess_exec
 
     async def noted(*command: str, **options: Any) -> asyncio.subprocess.Process:
-        started.append(await start(*command, **options))
-        return started[-1]
+        processes.append(await start(*command, **options))
+        return processes[-1]
 
-    monkeypatch.setattr(parts, "others", lambda facts: PROCESSES - 1)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
-    return started
+    return processes
 
 
 async def test_what_several_gather_equals_what_was_live(
-    system: System, several: list[asyncio.subprocess.Process]
+    system: System, started: list[asyncio.subprocess.Process]
 ) -> None:
     books = history(Random(21), 400)
     await record(system.stores, books.log)
@@ -58,11 +56,11 @@ async def test_what_several_gather_equals_what_was_live(
     await system.consumer.drain()
     before, versions, parked = await dump(system.look), await system.versions(), await system.parked()
     told: list[tuple[str, int, int]] = []
-    done = await system.rebuild(lambda *step: told.append(step))
+    done = await system.rebuild(lambda *step: told.append(step), PROCESSES)
     assert await dump(system.look) == before
     assert await system.versions() == versions
     assert await system.parked() == parked
-    assert [process.returncode for process in several] == [0] * (PROCESSES - 1)
+    assert [process.returncode for process in started] == [0] * (PROCESSES - 1)
     assert sum(done.values()) == len(books.log)
     for service, last in done.items():
         steps = [at for name, at, _ in told if name == service]
@@ -70,9 +68,7 @@ async def test_what_several_gather_equals_what_was_live(
         assert steps[-1] == last
 
 
-async def test_what_stops_in_any_of_them_stays_out(
-    system: System, several: list[asyncio.subprocess.Process], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_stops_in_any_of_them_stays_out(system: System, started: list[asyncio.subprocess.Process]) -> None:
     """Facts that cannot be read, in streams of every share, before any of it was live."""
     books = history(Random(22), 400)
     await record(system.stores, books.log)
@@ -80,12 +76,12 @@ async def test_what_stops_in_any_of_them_stays_out(
     for stream, version in sick.items():
         await system.spoil(stream, version)
     # Given the read models as three processes leave them, and what came later is folded by one.
-    await system.rebuild()
+    await system.rebuild(processes=PROCESSES)
     rebuilt = await dump(system.look)
-    assert len(several) == PROCESSES - 1
+    assert len(started) == PROCESSES - 1
     # When one process does it
-    monkeypatch.setattr(parts, "others", lambda facts: 0)
-    await system.rebuild()
+    await system.rebuild(processes=1)
+    assert len(started) == PROCESSES - 1
     # Then they are the same, and what Kafka brings is parked where they stop.
     assert await dump(system.look) == rebuilt
     system.kafka.send(books.log)
@@ -97,7 +93,7 @@ async def test_what_stops_in_any_of_them_stays_out(
 
 
 async def test_one_that_is_killed_ends_the_rebuild_and_nothing_has_changed(
-    system: System, several: list[asyncio.subprocess.Process]
+    system: System, started: list[asyncio.subprocess.Process]
 ) -> None:
     books = history(Random(23), 300)
     await record(system.stores, books.log)
@@ -106,20 +102,19 @@ async def test_one_that_is_killed_ends_the_rebuild_and_nothing_has_changed(
     before = await dump(system.look)
 
     def kill(*_: object) -> None:
-        for process in several:
-            process.send_signal(signal.SIGKILL)
+        for process in started:
+            with suppress(ProcessLookupError):
+                process.kill()
 
     with pytest.raises(PartEnded, match=r"process \d of 3 ended with status -9"):
-        await system.rebuild(kill)
+        await system.rebuild(kill, PROCESSES)
     assert await dump(system.look) == before
-    assert all(process.returncode is not None for process in several)
+    assert all(process.returncode is not None for process in started)
     await _again(system)
     assert await dump(system.look) == before
 
 
-async def test_one_that_the_first_leaves_behind_ends_and_until_then_there_is_no_other_rebuild(
-    system: System, several: list[asyncio.subprocess.Process]
-) -> None:
+async def test_one_that_the_first_leaves_behind_ends_and_until_then_there_is_no_other_rebuild(system: System) -> None:
     books = history(Random(24), 50)
     await record(system.stores, books.log)
     first, left, other = [await asyncpg.connect(system.live) for _ in range(3)]
@@ -183,7 +178,7 @@ async def _again(system: System) -> None:
 
     async def rebuilt() -> bool:
         with suppress(RebuildRunning):
-            return bool(await system.rebuild())
+            return bool(await system.rebuild(processes=PROCESSES))
         return False
 
     await until(rebuilt)
