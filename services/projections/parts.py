@@ -27,7 +27,7 @@ from services.projections.instants import send_quickly
 from services.projections.replay import Found, Replay
 from services.projections.source import Share, opened_all
 
-_MOST: Final = 4  # By itself. Each has 150 MB and a connection to every database, and Postgres has work of each, too.
+_MOST: Final = 4  # By itself. Each has 100 MB and a connection to every database, and Postgres has work of each, too.
 _WORTH: Final = 20_000  # Facts, for which another process is started: it takes a third of a second to begin.
 _LINE_BYTES_MAX: Final = 2**26  # What a part tells at its end names every stream that stopped.
 
