@@ -1,14 +1,13 @@
 """A rebuild's streams dealt out over processes, one for each core: Python folds on one core at a time.
 
-Run as a program, this module is one of them: it is told its part on its standard input, because URLs hold passwords and
-everybody sees command lines, and tells on its standard output how far it is.
+`main` is one of them: it is told its part on its standard input, because URLs hold passwords and everybody sees command
+lines, and tells on its standard output how far it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -29,6 +28,8 @@ from services.projections.source import Share, opened_all
 
 _MOST: Final = 4  # By itself. Each has 100 MB and a connection to every database, and Postgres has work of each, too.
 _WORTH: Final = 20_000  # Facts, for which another process is started: it takes a third of a second to begin.
+# Ctrl-C is for the first process, which ends the others then. They hear of it, too, while they are still importing.
+_PROGRAM: Final = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from {__name__} import main; main()"
 _LINE_BYTES_MAX: Final = 2**26  # What a part tells at its end names every stream that stopped.
 
 # Of all parts together: `done` of `total` facts of a service are looked at; total grows while facts come in.
@@ -87,7 +88,7 @@ async def started() -> AsyncIterator[Process]:
     """A process that waits for an order; it ends with the context, whatever it is doing."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", __name__), stdin=pipe, stdout=pipe, limit=_LINE_BYTES_MAX
+        *(sys.executable, "-P", "-c", _PROGRAM), stdin=pipe, stdout=pipe, limit=_LINE_BYTES_MAX
     )
     try:
         yield process
@@ -163,7 +164,7 @@ async def work(order: Order, tell: Callable[[Step | End], None]) -> None:
 
 def main() -> None:
     """Do what the standard input says."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us, which ends us then.
+    collect_rarely(BATCHES)
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     # What anything else might print must not be taken for what we tell.
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
@@ -174,8 +175,3 @@ def main() -> None:
 def _tell(out: BinaryIO, told: Step | End) -> None:
     out.write(msgspec.json.encode(told) + b"\n")
     out.flush()
-
-
-if __name__ == "__main__":
-    collect_rarely(BATCHES)
-    main()

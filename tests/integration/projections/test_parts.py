@@ -192,7 +192,7 @@ async def _part(system: System, begun: int, *, deaf: bool = False) -> tuple[int,
     if deaf:
         os.close(ours)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.projections.parts"),
+        *(sys.executable, "-c", "from services.projections.parts import main; main()"),
         stdin=asyncio.subprocess.PIPE,
         stdout=theirs,
         stderr=asyncio.subprocess.PIPE,
