@@ -50,8 +50,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def until_interrupted() -> Iterator[Callable[[], bool]]:
     """Tells whether Ctrl-C was pressed; pressed again, it is what it always is.
 
-    KeyboardInterrupt comes out of the middle of whatever runs: out of kafka-python's `poll` it left a consumer that
-    would not close, and the command stood still.
+    KeyboardInterrupt comes out of the middle of whatever runs, and kafka-python's `poll` waits for a thread of its own:
+    once, on a busy machine, the command stood still after it.
     """
     pressed = False
 
