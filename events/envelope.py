@@ -18,14 +18,14 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The base of every published fact. Flat where it can be, and never changed once published.
 
     `branch` decides who may see it. `effective_on` is when it is true in the business (invoice date, deposit date);
-    when we learned it is `Recorded.recorded_at`.
+    when we learned it is `Origin.recorded_at`.
     """
 
     branch: Branch
     effective_on: date
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who recorded a fact, when, and where it stands: what is made of facts needs no more of what surrounds them.
 
     `stream_version` counts 1, 2, 3 within the stream; `seq` counts the facts of the whole service without holes, so a
@@ -39,7 +39,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     actor: str
 
 
-class Envelope(Recorded, frozen=True, kw_only=True, gc=False):
+class Envelope(Origin, frozen=True, kw_only=True, gc=False):
     """The CloudEvents attributes of one recorded fact."""
 
     event_id: UUID

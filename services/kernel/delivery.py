@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from events.envelope import Envelope, Fact, Recorded
+from events.envelope import Envelope, Fact, Origin
 from services.kernel.settings import Settings
 from services.kernel.store import Conn, Store
 
@@ -16,7 +16,7 @@ from services.kernel.store import Conn, Store
 class Known(msgspec.Struct, frozen=True, gc=False):
     """A fact, and where it stands in its stream and in its publisher's log."""
 
-    envelope: Recorded
+    envelope: Origin
     fact: Fact
 
 

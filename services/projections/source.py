@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from events import codec
-from events.envelope import Recorded
+from events.envelope import Origin
 from events.registry import Unreadable
 from services.kernel.delivery import Known
 from services.projections.fold import IGNORED
@@ -85,8 +85,8 @@ def _logged(row: asyncpg.Record) -> Logged:
         fact = codec.decode(wire, data)
     except Unreadable:
         return Logged(stream, version, None)
-    recorded = Recorded(stream=stream, stream_version=version, seq=seq, recorded_at=recorded_at, actor=actor)
-    return Logged(stream, version, Known(recorded, fact))
+    origin = Origin(stream=stream, stream_version=version, seq=seq, recorded_at=recorded_at, actor=actor)
+    return Logged(stream, version, Known(origin, fact))
 
 
 @asynccontextmanager
