@@ -12,7 +12,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final
 
 import asyncpg
 import msgspec
@@ -23,7 +23,7 @@ from services.kernel.meta import ALL
 from services.kernel.store import Conn
 from services.projections import turns
 from services.projections.instants import send_quickly
-from services.projections.replay import Found, Replay
+from services.projections.replay import Found, Progress, Replay
 from services.projections.source import Share, opened_all
 
 _MOST: Final = 4  # By itself. Each has 100 MB and a connection to every database, and Postgres has work of each, too.
@@ -31,9 +31,6 @@ _WORTH: Final = 20_000  # Facts, for which another process is started: it takes 
 # Ctrl-C is for the first process, which ends the others then. They hear of it, too, while they are still importing.
 _PROGRAM: Final = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from {__name__} import main; main()"
 _LINE_BYTES_MAX: Final = 2**26  # What a part tells at its end names every stream that stopped.
-
-# Of all parts together: `done` of `total` facts of a service are looked at; total grows while facts come in.
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class PartEnded(Exception):
@@ -71,11 +68,15 @@ class End(msgspec.Struct, frozen=True, tag=True):
     stopped: dict[str, int]
 
 
-async def connect(url: str) -> Conn:
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Conn]:
     """A connection that folds."""
     conn: Conn = await asyncpg.connect(url, server_settings={"openitem.branches": ALL, "synchronous_commit": "off"})
-    await send_quickly(conn)
-    return conn
+    try:
+        await send_quickly(conn)
+        yield conn
+    finally:
+        await conn.close()
 
 
 def worth(facts: int) -> int:
@@ -99,31 +100,34 @@ async def started() -> AsyncIterator[Process]:
 
 
 class Parts:
-    """`replay` gathered by several processes, of which this one is the first."""
+    """`replay` gathered up to `upto` of each service's log, by this process and `others`."""
 
-    def __init__(self, replay: Replay, where: Where, progress: Progress) -> None:
+    def __init__(
+        self, replay: Replay, where: Where, upto: dict[str, int], others: Sequence[Process], progress: Progress
+    ) -> None:
         self._replay = replay
         self._where = where
+        self._upto = upto
+        self._others = others
         self._progress = progress
-        self._upto: dict[str, int] = {}
-        self._done: list[dict[str, int]] = []
+        self._done = [dict.fromkeys(upto, 0) for _ in (self, *others)]
 
-    async def gather(self, others: Sequence[Process]) -> None:
-        """Fold what is published now, all but the balances by branch. Errors: PartEnded; those of Postgres."""
-        self._upto = await self._replay.last()
-        of = 1 + len(others)
-        self._done = [dict.fromkeys(self._upto, 0) for _ in range(of)]
-        ours = self._replay.of(Share(0, of), lambda service, done, _: self._note(0, service, done))
+    async def gather(self) -> None:
+        """Fold all but the balances by branch. Errors: PartEnded; those of Postgres."""
+        of = len(self._done)
+        ours, *shares = [Share(number, of) for number in range(of)]
+        part = self._replay.of(ours, lambda service, done, _: self._note(ours, service, done))
         try:
             async with asyncio.TaskGroup() as group:
-                theirs = [group.create_task(self._of(o, Share(number, of))) for number, o in enumerate(others, start=1)]
-                await ours.gather(self._upto)
+                theirs = [group.create_task(self._of(*one)) for one in zip(self._others, shares, strict=True)]
+                await part.gather(self._upto)
         except BaseExceptionGroup as errors:
             # Where Postgres went away, the processes have ended, too; it is what they ended of that is to be said.
             raise min(errors.exceptions, key=lambda error: isinstance(error, PartEnded)) from None
-        self._replay.gathered(self._upto, ours.stopped)
-        for part in theirs:
-            self._replay.gathered(self._upto, part.result())
+        stopped = dict(part.stopped)
+        for their in theirs:
+            stopped |= their.result()
+        self._replay.gathered(self._upto, stopped)
 
     async def _of(self, process: Process, share: Share) -> dict[str, int]:
         """Have another process gather its share; answers which streams stopped there."""
@@ -137,29 +141,27 @@ class Parts:
             if isinstance(told, End):
                 stopped = told.stopped
             else:
-                self._note(share.number, told.service, told.done)
+                self._note(share, told.service, told.done)
         status = await process.wait()
         if stopped is None or status != 0:
             raise PartEnded(f"process {share.number} of {share.of} ended with status {status}")
         return stopped
 
-    def _note(self, number: int, service: str, done: int) -> None:
-        self._done[number][service] = done
+    def _note(self, share: Share, service: str, done: int) -> None:
+        self._done[share.number][service] = done
         self._progress(service, min(part[service] for part in self._done), self._upto[service])
 
 
 async def work(order: Order, tell: Callable[[Step | End], None]) -> None:
     """Gather one part. Errors: RebuildRunning; those of Postgres; BrokenPipeError where nobody listens any more."""
     where = order.where
-    async with opened_all(where.sources) as stores:
-        conn = await connect(where.live)
-        try:
-            await turns.join(conn, where.begun)
-            replay = Replay(conn, where.into, stores, order.found, lambda *step: tell(Step(*step[:2])), order.share)
-            await replay.gather(order.upto)
-            tell(End(replay.stopped))
-        finally:
-            await conn.close()
+    async with connected(where.live) as conn, opened_all(where.sources) as stores:
+        await turns.join(conn, where.begun)
+        replay = Replay(
+            conn, where.into, stores, order.found, lambda service, done, _: tell(Step(service, done)), order.share
+        )
+        await replay.gather(order.upto)
+        tell(End(replay.stopped))
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ from services.kernel.tasks import side_by_side
 from services.projections import indexes, parts, readers, schema, turns
 from services.projections.models.balance import BALANCE, EIGHT, EIGHT_SUMS
 from services.projections.models.movement import MOVEMENT
-from services.projections.parts import Parts, Progress, Where, connect
+from services.projections.parts import Parts, Where, connected
 from services.projections.project import CONSUMER
-from services.projections.replay import Replay
+from services.projections.replay import Progress, Replay
 from services.projections.source import opened_all
 
 BESIDE: Final = "rebuild"
@@ -67,26 +67,21 @@ async def rebuild_from(
 ) -> dict[str, int]:
     """The same with the URLs of the databases, and the topic of each service."""
     async with AsyncExitStack() as opened:
-
-        async def connection() -> Conn:
-            conn = await connect(live)
-            opened.push_async_callback(conn.close)
-            return conn
-
-        conn = await connection()  # It has the advisory lock until it is closed, the last of all.
+        conn = await opened.enter_async_context(connected(live))  # Closed last: until then it has the advisory lock.
         begun = await turns.begin(conn)
         stores = await opened.enter_async_context(opened_all(sources))
-        processes = processes or parts.worth(sum([await store.last() for store in stores]))
+        upto = {store.service: await store.last() for store in stores}
         # Started first of all: they take a third of a second to begin.
-        others = [await opened.enter_async_context(parts.started()) for _ in range(1, processes)]
+        more = range(1, processes or parts.worth(sum(upto.values())))
+        others = [await opened.enter_async_context(parts.started()) for _ in more]
         await _drop(conn, BESIDE)
         async with conn.transaction():
             await schema.build(conn, BESIDE)
             waiting = await indexes.put_off(conn, BESIDE)
         await _know_partitions(conn, topics)
         replay = await Replay.begin(conn, BESIDE, stores, topics, progress)
-        await Parts(replay, Where(live, sources, BESIDE, begun), progress).gather(others)
-        await _finish([conn, await connection()], waiting)
+        await Parts(replay, Where(live, sources, BESIDE, begun), upto, others, progress).gather()
+        await _finish([conn, await opened.enter_async_context(connected(live))], waiting)
         for _ in range(_ROUNDS_MAX):
             if await replay.catch_up() < _CLOSE:
                 break

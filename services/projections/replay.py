@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,9 @@ from services.kernel.tasks import end
 from services.projections import schema, turns
 from services.projections.project import CONSUMER, project
 from services.projections.source import EVERY, Logged, Share, Source, Stretch
+
+# `done` of `total` facts of a service are looked at; total grows while facts come in.
+Progress: TypeAlias = Callable[[str, int, int], None]
 
 _NEVER: Final = 2**31  # Beyond what a version can be.
 
@@ -55,7 +58,7 @@ class Replay:
         into: str,
         sources: Sequence[Source],
         found: Found,
-        progress: Callable[[str, int, int], None],
+        progress: Progress,
         share: Share = EVERY,
     ) -> None:
         self._conn = conn
@@ -75,7 +78,7 @@ class Replay:
         into: str,
         sources: Sequence[Source],
         topics: Mapping[str, str],
-        progress: Callable[[str, int, int], None],
+        progress: Progress,
     ) -> Replay:
         async with conn.transaction():
             await schema.use(conn, into)
@@ -91,11 +94,7 @@ class Replay:
     def back_to(self, mark: Mark) -> None:
         self.done, self.parked, self.stopped = dict(mark.done), dict(mark.parked), dict(mark.stopped)
 
-    async def last(self) -> dict[str, int]:
-        """How far each service's log is published."""
-        return {source.service: await source.last() for source in self._sources}
-
-    def of(self, share: Share, progress: Callable[[str, int, int], None]) -> Replay:
+    def of(self, share: Share, progress: Progress) -> Replay:
         """A part of this one, on its connections."""
         return Replay(self._conn, self._into, self._sources, self.found, progress, share)
 
@@ -126,7 +125,8 @@ class Replay:
                 async with turns.turn(self._conn) as asked:
                     stretch = await (ahead or source.after(self.done[service], last, self._share))
                     # While Postgres works on this one, the next is read and decoded; not so while somebody asks.
-                    ahead = None if asked else asyncio.create_task(source.after(stretch.upto, last, self._share))
+                    more = not asked and stretch.upto < last
+                    ahead = asyncio.create_task(source.after(stretch.upto, last, self._share)) if more else None
                     await self._transact(service, stretch.facts, balances=balances)
                 self.done[service] = stretch.upto
                 self._progress(service, stretch.upto, last)
