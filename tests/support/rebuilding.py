@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import asyncpg
 
-from services.projections.parts import Progress
+from services.kernel.delivery import Delivered
 from services.projections.rebuild import rebuild_from, silent
-from tests.support.event_stores import TOPICS, Kafka, Live
+from services.projections.replay import Progress
+from tests.support.event_stores import TOPICS, Kafka, Live, record
 
 
 class System:
@@ -17,6 +20,11 @@ class System:
         self.consumer = Live(conn, self.kafka)
         self.look = look
 
+    async def publish(self, log: Sequence[Delivered]) -> None:
+        """Recorded by their services, and sent."""
+        await record(self.stores, log)
+        self.kafka.send(log)
+
     async def rebuild(self, progress: Progress = silent, processes: int | None = None) -> dict[str, int]:
         return await rebuild_from(self.live, self.stores, TOPICS, progress, processes)
 
@@ -26,14 +34,14 @@ class System:
     async def parked(self) -> set[tuple[str, int]]:
         return {tuple(row) for row in await self.look.fetch("SELECT stream, stream_version FROM parked")}
 
-    async def spoil(self, stream: str, version: int) -> None:
-        """Make a fact of the event stores unreadable."""
+    async def spoil(self, versions: Mapping[str, int]) -> None:
+        """Make a fact of each of these streams unreadable in the event stores."""
         for url in self.stores.values():
             conn = await asyncpg.connect(url)
             try:
                 await conn.execute("ALTER TABLE events DISABLE TRIGGER events_are_final")
-                await conn.execute(
-                    "UPDATE events SET data = '{}' WHERE stream = $1 AND stream_version = $2", stream, version
+                await conn.executemany(
+                    "UPDATE events SET data = '{}' WHERE stream = $1 AND stream_version = $2", versions.items()
                 )
             finally:
                 await conn.close()

@@ -48,8 +48,7 @@ async def test_what_several_gather_equals_what_was_live(
     system: System, started: list[asyncio.subprocess.Process]
 ) -> None:
     books = history(Random(21), 400)
-    await record(system.stores, books.log)
-    system.kafka.send(books.log)
+    await system.publish(books.log)
     receipts = sorted({k.envelope.stream for k in books.log if k.envelope.stream.startswith("receipt")})
     for stream in receipts[:12]:
         system.kafka.spoil(stream, 1)
@@ -73,8 +72,7 @@ async def test_what_stops_in_any_of_them_stays_out(system: System, started: list
     books = history(Random(22), 400)
     await record(system.stores, books.log)
     sick = {k.envelope.stream: k.envelope.stream_version for k in books.log if k.envelope.stream.startswith("receipt")}
-    for stream, version in sick.items():
-        await system.spoil(stream, version)
+    await system.spoil(sick)
     # Given the read models as three processes leave them, and what came later is folded by one.
     await system.rebuild(processes=PROCESSES)
     rebuilt = await dump(system.look)
@@ -96,8 +94,7 @@ async def test_one_that_is_killed_ends_the_rebuild_and_nothing_has_changed(
     system: System, started: list[asyncio.subprocess.Process]
 ) -> None:
     books = history(Random(23), 300)
-    await record(system.stores, books.log)
-    system.kafka.send(books.log)
+    await system.publish(books.log)
     await system.consumer.drain()
     before = await dump(system.look)
 
@@ -136,7 +133,7 @@ async def test_one_to_whom_nobody_listens_ends(system: System) -> None:
     await record(system.stores, history(Random(25), 50).log)
     conn = await asyncpg.connect(system.live)
     begun = await turns.begin(conn)
-    status, said = await _part(system, begun, deaf=True)
+    status, said = await _part(system, begun)
     assert status != 0
     assert "BrokenPipeError" in said
     await conn.close()
@@ -184,13 +181,12 @@ async def _again(system: System) -> None:
     await until(rebuilt)
 
 
-async def _part(system: System, begun: int, *, deaf: bool = False) -> tuple[int, str]:
-    """A process that gathers a part, its exit status and what it says on standard error."""
+async def _part(system: System, begun: int) -> tuple[int, str]:
+    """A process that gathers a part and to whom nobody listens: its exit status, and what it says on standard error."""
     where = Where(system.live, system.stores, "rebuild", begun)
     order = Order(where, Found({}, {}, set()), dict.fromkeys(system.stores, 1_000), Share(0, 2))
     ours, theirs = os.pipe()
-    if deaf:
-        os.close(ours)
+    os.close(ours)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from services.projections.parts import main; main()"),
         stdin=asyncio.subprocess.PIPE,
@@ -199,7 +195,5 @@ async def _part(system: System, begun: int, *, deaf: bool = False) -> tuple[int,
     )
     os.close(theirs)
     _, said = await process.communicate(msgspec.json.encode(order))
-    if not deaf:
-        os.close(ours)
     assert process.returncode is not None
     return process.returncode, said.decode()

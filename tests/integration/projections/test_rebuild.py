@@ -21,8 +21,7 @@ from tests.support.rebuilding import System
 
 async def test_it_equals_what_was_live(system: System) -> None:
     books = history(Random(7), 300)
-    await record(system.stores, books.log)
-    system.kafka.send(books.log)
+    await system.publish(books.log)
     await system.consumer.drain()
     before, versions = await dump(system.look), await system.versions()
     told: list[tuple[str, int, int]] = []
@@ -80,15 +79,13 @@ async def test_while_facts_come_in(system: System, seed: int, monkeypatch: pytes
     monkeypatch.setattr(reading, "BATCH", 50)
     books = history(Random(seed), 300)
     log, half = books.log, len(books.log) // 3
-    await record(system.stores, log[:half])
-    system.kafka.send(log[:half])
+    await system.publish(log[:half])
     await system.consumer.round()
     rebuilt = asyncio.Event()
 
     async def business() -> None:
         for at in range(half, len(log), 25):
-            await record(system.stores, log[at : at + 25])
-            system.kafka.send(log[at : at + 25])
+            await system.publish(log[at : at + 25])
             await asyncio.sleep(0.01)
 
     async def worker() -> None:
@@ -111,8 +108,7 @@ async def test_while_facts_come_in(system: System, seed: int, monkeypatch: pytes
 
 async def test_what_is_parked_stays_parked_and_out(system: System) -> None:
     books = history(Random(9), 200)
-    await record(system.stores, books.log)
-    system.kafka.send(books.log)
+    await system.publish(books.log)
     receipt = next(k.envelope.stream for k in books.log if k.envelope.stream.startswith("receipt"))
     system.kafka.spoil(receipt, 1)
     await system.consumer.drain()
@@ -126,8 +122,7 @@ async def test_what_is_parked_stays_parked_and_out(system: System) -> None:
 
 async def test_what_somebody_dropped_stays_dropped(system: System) -> None:
     books = history(Random(10), 200)
-    await record(system.stores, books.log)
-    system.kafka.send(books.log)
+    await system.publish(books.log)
     await system.consumer.drain()
     stream = next(k.envelope.stream for k in books.log if k.envelope.stream.startswith("attempt"))
     async with system.look.transaction():
@@ -150,7 +145,7 @@ async def test_it_refuses_to_lose_what_is_live(system: System) -> None:
     await system.consumer.drain()
     await record(system.stores, books.log)
     last = next(k.envelope for k in reversed(books.log) if service_said(k) == "invoice")
-    await system.spoil(last.stream, last.stream_version)
+    await system.spoil({last.stream: last.stream_version})
     before = await dump(system.look)
     with pytest.raises(CannotFold):
         await system.rebuild()
@@ -170,8 +165,7 @@ class Killed(BaseException):
 
 async def test_a_rebuild_that_was_killed_leaves_the_live_ones_and_can_be_begun_again(system: System) -> None:
     books = history(Random(13), 150)
-    await record(system.stores, books.log)
-    system.kafka.send(books.log)
+    await system.publish(books.log)
     await system.consumer.drain()
     before = await dump(system.look)
 
@@ -188,8 +182,7 @@ async def test_a_rebuild_that_was_killed_leaves_the_live_ones_and_can_be_begun_a
 
 async def test_a_worker_of_another_definition_stops_and_a_rebuild_mends_it(system: System) -> None:
     books = history(Random(14), 30)
-    await record(system.stores, books.log)
-    system.kafka.send(books.log)
+    await system.publish(books.log)
     owner = await asyncpg.connect(system.live)
     await owner.execute("UPDATE model_schema SET hash = 'of another program'")
     with pytest.raises(schema.SchemaDiffers, match="openitem rebuild"):
