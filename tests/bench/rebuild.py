@@ -25,10 +25,10 @@ _MS: Final = 1_000.0
 _REPORT: Final = "/aging?by=branch&limit=300"
 
 _BOUND: Final = (
-    "The processor, both cores of it: 24 us a fact of Python, which folds what the live worker folds, 16 of Postgres"
-    " meanwhile and 9 for indexes and statistics. What makes the live projection quicker makes this ratio smaller."
+    "The processor, both cores of it: where 26 us elapse a fact, 24 are of Python, which folds what the live worker"
+    " folds, 16 of Postgres meanwhile and 9 for indexes and statistics. What makes the live projection quicker makes"
+    " this ratio smaller."
 )
-
 _SHARED: Final = (
     "A report shares two cores with one process of the rebuild, which steps back, and with what Postgres does for it,"
     " which cannot."
