@@ -19,7 +19,11 @@ from services.projections.turns import RebuildRunning
 def rebuild(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="How many work on it; by default one for each core, up to four.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many work on it; by default one for each core, up to four, or one while reports are asked for.",
+        ),
     ] = None,
 ) -> None:
     """Build all read models anew from the event stores, and swap them with the live ones in one transaction.

@@ -47,7 +47,8 @@ def silent(service: str, done: int, total: int) -> None:
 
 async def rebuild(settings: Settings, progress: Progress = silent, processes: int | None = None) -> dict[str, int]:
     """Rebuild the read models of the system that `settings` name; answers how many facts of each service are in them.
-    If it is not said how many processes work on it, there is one for each core, if that is worth it.
+    If it is not said how many processes work on it, there is one for each core, if that is worth it
+    and nobody asks for reports just now.
 
     Errors   RebuildRunning, PartEnded, CannotFold; those of Postgres. Nothing has changed then.
     Holds    the new tables equal the live ones, where the program that folds is the same. Facts that are parked stay
@@ -71,8 +72,10 @@ async def rebuild_from(
         begun = await turns.begin(conn)
         stores = await opened.enter_async_context(opened_all(sources))
         upto = {store.service: await store.last() for store in stores}
+        if processes is None:  # While somebody asks for reports, others would wait for their turn.
+            processes = 1 if await readers.are_asking(conn) else parts.worth(sum(upto.values()))
         # Started first of all: they take a third of a second to begin.
-        more = range(1, processes or parts.worth(sum(upto.values())))
+        more = range(1, processes)
         others = [await opened.enter_async_context(parts.started()) for _ in more]
         await _drop(conn, BESIDE)
         async with conn.transaction():

@@ -14,7 +14,7 @@ from services.kernel.store import Conn
 from services.kernel.tasks import end
 from services.projections import schema, turns
 from services.projections.project import CONSUMER, project
-from services.projections.source import EVERY, Logged, Share, Source, Stretch
+from services.projections.source import BATCH, EVERY, FEW, Logged, Share, Source, Stretch
 
 # `done` of `total` facts of a service are looked at; total grows while facts come in.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -123,10 +123,11 @@ class Replay:
         try:
             while self.done[service] < last:
                 async with turns.turn(self._conn) as asked:
-                    stretch = await (ahead or source.after(self.done[service], last, self._share))
+                    most = FEW if asked else BATCH
+                    stretch = await (ahead or source.after(self.done[service], last, self._share, most))
                     # While Postgres works on this one, the next is read and decoded; not so while somebody asks.
                     more = not asked and stretch.upto < last
-                    ahead = asyncio.create_task(source.after(stretch.upto, last, self._share)) if more else None
+                    ahead = asyncio.create_task(source.after(stretch.upto, last, self._share, most)) if more else None
                     await self._transact(service, stretch.facts, balances=balances)
                 self.done[service] = stretch.upto
                 self._progress(service, stretch.upto, last)

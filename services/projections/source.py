@@ -16,7 +16,8 @@ from events.registry import Unreadable
 from services.kernel.delivery import Known
 from services.projections.fold import IGNORED
 
-BATCH: Final = 5_000  # Of a log and for each share of it, read at once, and folded in one transaction.
+BATCH: Final = 5_000  # Facts read at once, and folded in one transaction.
+FEW: Final = 500  # The same while somebody waits for reports: what goes on at a stretch, they may have to wait for.
 _SLICE: Final = 100  # Facts decoded at a stretch, about a millisecond: in between Postgres gets its next statement.
 
 
@@ -63,9 +64,13 @@ class Source:
         """The highest seq given."""
         return int(await self._conn.fetchval("SELECT seq_assigned FROM relay"))
 
-    async def after(self, seq: int, last: int, share: Share = EVERY, without: Collection[str] = IGNORED) -> Stretch:
-        """A batch of the log behind `seq`, and nothing beyond `last`; facts of some types are left out."""
-        batch = BATCH * share.of
+    async def after(
+        self, seq: int, last: int, share: Share = EVERY, most: int = BATCH, without: Collection[str] = IGNORED
+    ) -> Stretch:
+        """At `most` so many facts, or about as many where it is a share of them, of the log behind `seq`, and nothing
+        beyond `last`; facts of some types are left out.
+        """
+        batch = most * share.of
         upto = min(seq + batch, last)
         rows = await self._conn.fetch(_AFTER, seq, upto, batch, list(without), share.number, share.of)
         logged: list[Logged] = []

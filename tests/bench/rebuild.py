@@ -15,12 +15,14 @@ import uvloop
 from events.topics import SERVICES
 from services.kernel.garbage import BATCHES, collect_rarely
 from services.projections.rebuild import rebuild_from, step_back
-from tests.bench.bench import Bench, percentile, tend, times
+from tests.bench.bench import Bench, percentile, tend
 from tests.bench.figure import Figure, at_least, at_most
 from tests.bench.project import INVOICES, ROUNDS, Books, books, live_rate
 from tests.bench.web import Web, serving
 
 _QUIET: Final = 600  # Reports asked for before it: about as many as during it, so that both have a 99th percentile.
+_WARM: Final = 3
+_PAUSE_S: Final = 0.01
 _MS: Final = 1_000.0
 _REPORT: Final = "/aging?by=branch&limit=300"
 
@@ -45,7 +47,7 @@ async def measure(bench: Bench) -> list[Figure]:
             alone.append((await _rebuilt(of))[0])
         await tend(of.settings.database_url, "ANALYZE")  # As autovacuum does within a minute.
         async with serving("reporting", of.settings.database_url, bench.directory) as web:
-            quiet = percentile(await times(_QUIET, lambda _: web.get(_REPORT)))
+            quiet = percentile([await _ask(web) for _ in range(_WARM + _QUIET)][_WARM:])
             rate, during = await _rebuilt(of, web)
     beside = "the live projection"
     return [
@@ -70,13 +72,20 @@ async def _rebuilt(of: Books, web: Web | None = None) -> tuple[float, float]:
         if process.returncode is not None:
             break
         if web is not None:
-            began = time.perf_counter()
-            await web.get(_REPORT)
-            took.append(time.perf_counter() - began)
-        await asyncio.sleep(0.01)  # A reader does not ask again in the same moment.
+            took.append(await _ask(web))
+        else:
+            await asyncio.sleep(_PAUSE_S)
     out = (await process.stdout.read()).decode() if process.stdout else ""
     told = json.loads(out.splitlines()[-1])
     return told["facts"] / told["seconds"], percentile(took) if took else 0.0
+
+
+async def _ask(web: Web) -> float:
+    """Seconds of one report. A reader does not ask again in the same moment, before a rebuild or during it."""
+    await asyncio.sleep(_PAUSE_S)
+    began = time.perf_counter()
+    await web.get(_REPORT)
+    return time.perf_counter() - began
 
 
 async def _run(asked: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from services.kernel.store import Conn, open_pool
 from services.kernel.tasks import end
-from services.projections import turns
+from services.projections import parts, replay, turns
 from services.projections.parts import Order, PartEnded, Where
 from services.projections.readers import READERS
 from services.projections.replay import Found
@@ -154,7 +155,38 @@ async def test_one_at_a_time_works_while_somebody_asks_for_reports(system: Syste
                 working -= 1
 
     first, second = [await asyncpg.connect(system.live) for _ in range(2)]
-    async with await open_pool(system.live, size_max=1, name=READERS if asking else "openitem-worker") as reports:
+    async with _asked(system, READERS if asking else "openitem-worker"):
+        await asyncio.gather(work(first), work(second))
+    assert most == at_once
+    await first.close()
+    await second.close()
+
+
+@pytest.mark.parametrize(("asking", "others"), [(False, PROCESSES - 1), (True, 0)])
+async def test_no_other_process_is_started_while_somebody_asks_for_reports(
+    system: System,
+    started: list[asyncio.subprocess.Process],
+    monkeypatch: pytest.MonkeyPatch,
+    asking: bool,
+    others: int,
+) -> None:
+    monkeypatch.setattr(parts, "worth", lambda _: PROCESSES)
+    monkeypatch.setattr(replay, "FEW", 7)
+    books = history(Random(23), 60)
+    await system.publish(books.log)
+    await system.consumer.drain()
+    before = await dump(system.look)
+    async with _asked(system, READERS if asking else "openitem-worker"):
+        done = await system.rebuild()
+    assert len(started) == others
+    assert sum(done.values()) == len(books.log)
+    assert await dump(system.look) == before
+
+
+@asynccontextmanager
+async def _asked(system: System, name: str) -> AsyncIterator[None]:
+    """Somebody whom Postgres knows by that name asks for something again and again."""
+    async with await open_pool(system.live, size_max=1, name=name) as reports:
 
         async def ask() -> None:
             while True:
@@ -163,11 +195,10 @@ async def test_one_at_a_time_works_while_somebody_asks_for_reports(system: Syste
 
         asker = asyncio.create_task(ask())
         await asyncio.sleep(0.1)
-        await asyncio.gather(work(first), work(second))
-        await end(asker)
-    assert most == at_once
-    await first.close()
-    await second.close()
+        try:
+            yield
+        finally:
+            await end(asker)
 
 
 async def _again(system: System) -> None:
