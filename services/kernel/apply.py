@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from aiokafka import TopicPartition
 
 from services.kernel import parking, position
 from services.kernel.delivery import Handler
-from services.kernel.position import Held, NotNew, Spot
+from services.kernel.position import Held, Misjudged, Spot
 from services.kernel.retry import fault_of
 from services.kernel.sift import WAITS, Arrived, Parking, Reading, sift
 from services.kernel.store import Conn
@@ -36,13 +36,13 @@ async def apply(conn: Conn, consumer: str, handler: Handler, reading: Reading) -
     """
     try:
         return await _apply(conn, consumer, handler, reading, trusting=True)
-    except NotNew:
+    except Misjudged:
         return await _apply(conn, consumer, handler, reading, trusting=False)
 
 
 async def _apply(conn: Conn, consumer: str, handler: Handler, reading: Reading, *, trusting: bool) -> Applied:
-    """`apply`, which first trusts that a stream whose first fact comes is new: most of a batch are, and what is not is
-    found when it is stored. Errors: NotNew, and those of `apply`.
+    """`apply`, which first trusts that every stream is where its first fact goes on: hardly ever is one not, and that
+    is found when its version is stored. Errors: Misjudged, and those of `apply`.
     """
     async with conn.transaction():
         parked = await position.claim(conn, consumer, reading.moves)
@@ -50,10 +50,10 @@ async def _apply(conn: Conn, consumer: str, handler: Handler, reading: Reading, 
         for one in reading.arrived:
             first.setdefault(one.stream, one)
         # What cannot be read is not stored under its version, which would tell that it came before.
-        trusted = trusting and not parked
-        ask = [stream for stream, one in first.items() if not (trusted and one.version == 1 and not one.code)]
-        streams = {stream: Held() for stream in first} | await position.held(conn, consumer, ask)
-        new = {stream for stream, held in streams.items() if not held.version}
+        ask = [stream for stream, one in first.items() if parked or one.code or not trusting]
+        streams = {stream: Held((one.version or 1) - 1) for stream, one in first.items()}
+        streams |= await position.held(conn, consumer, ask)
+        was = {stream: held.version for stream, held in streams.items()}
         sifted = sift(reading.arrived, streams)
         parkings = sifted.park
         applied = sifted.apply
@@ -63,7 +63,7 @@ async def _apply(conn: Conn, consumer: str, handler: Handler, reading: Reading, 
                 async with conn.transaction():  # A savepoint.
                     # First, because these rows are ours alone: the handler's last may be shared with other lanes, which
                     # wait until we commit.
-                    seqs = await _settle(conn, consumer, applied, new)
+                    seqs = await _settle(conn, consumer, applied, was)
                     await handler(conn, [one.fact for one in applied if one.fact is not None])
             except Exception as error:
                 if fault_of(error) is None:
@@ -73,7 +73,7 @@ async def _apply(conn: Conn, consumer: str, handler: Handler, reading: Reading, 
                 applied = [one for one in applied if id(one) not in gone]
                 # Theirs come first: the order in which records are parked is the order of the log.
                 parkings = at_fault + parkings
-                seqs = await _settle(conn, consumer, applied, new)
+                seqs = await _settle(conn, consumer, applied, was)
         await parking.park(conn, consumer, parkings)
         for stream in sifted.refilled:
             await parking.ask_retry(conn, consumer, stream)
@@ -86,7 +86,7 @@ async def _apply(conn: Conn, consumer: str, handler: Handler, reading: Reading, 
     )
 
 
-async def _settle(conn: Conn, consumer: str, applied: Sequence[Arrived], new: Set[str]) -> Seqs:
+async def _settle(conn: Conn, consumer: str, applied: Sequence[Arrived], was: Mapping[str, int]) -> Seqs:
     """Store how far the streams are with these; answers the highest seq of each partition."""
     seqs: Seqs = {}
     versions: dict[str, int] = {}
@@ -98,7 +98,7 @@ async def _settle(conn: Conn, consumer: str, applied: Sequence[Arrived], new: Se
         if envelope.seq > seqs.get(at, 0):
             seqs[at] = envelope.seq
     if versions:
-        await position.settle(conn, consumer, versions, seqs, new)
+        await position.settle(conn, consumer, versions, seqs, was)
     return seqs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 from aiokafka import TopicPartition
 
+from services.kernel.errors import VersionConflict
 from services.kernel.store import Conn
 
 
@@ -18,8 +19,8 @@ class Lost(Exception):
     """Another worker has moved the position: the partition is no longer ours, and nothing may be committed."""
 
 
-class NotNew(Exception):
-    """A stream that was taken for new is known: its first fact came again."""
+class Misjudged(VersionConflict):
+    """A stream is not at the version that it was taken to be at: facts of it came again, or some are missing."""
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -119,23 +120,22 @@ async def held(conn: Conn, consumer: str, streams: Collection[str]) -> dict[str,
 
 
 async def settle(
-    conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[tuple[str, int], int], new: Set[str]
+    conn: Conn, consumer: str, versions: Mapping[str, int], seqs: Mapping[tuple[str, int], int], was: Mapping[str, int]
 ) -> None:
-    """Store which versions of streams are applied now, and the highest seq applied from each partition; of `new`
-    streams nothing was applied before, as `held` said, or as is trusted. Errors: NotNew where something was.
+    """Store which versions of streams are applied now, and the highest seq applied from each partition; `was` is what
+    was applied of each stream before, as `held` said, or as is trusted; of new ones nothing. Errors: Misjudged.
     """
+    known = {stream: (was[stream], version) for stream, version in versions.items() if was[stream]}
+    new = {stream: version for stream, version in versions.items() if not was[stream]}
+    topics, partitions = [topic for topic, _ in seqs], [partition for _, partition in seqs]
     try:
-        await conn.execute(
-            _SETTLE,
-            consumer,
-            _json({stream: version for stream, version in versions.items() if stream not in new}),
-            [topic for topic, _ in seqs],
-            [partition for _, partition in seqs],
-            list(seqs.values()),
-            _json({stream: version for stream, version in versions.items() if stream in new}),
+        moved = await conn.fetchval(
+            _SETTLE, consumer, _json(known), topics, partitions, list(seqs.values()), _json(new)
         )
     except asyncpg.UniqueViolationError as error:
-        raise NotNew(str(error)) from error
+        raise Misjudged(str(error)) from error
+    if moved != len(known):
+        raise Misjudged(f"{len(known) - moved} streams are not at the version before")
 
 
 def _json(value: object) -> str:
@@ -207,18 +207,22 @@ UNION ALL
 SELECT stream, NULL, min(stream_version), max(stream_version) FROM parked
 WHERE consumer = $1 AND stream = ANY ((SELECT streams FROM asked)::text[]) GROUP BY stream
 """
-# Told apart, new streams are looked for once and not twice, as they are where a conflict must be expected.
+# Told apart, new streams are looked for once and not twice, as they are where a conflict must be expected. In the order
+# of their key, one finds the page that the one before it left.
 _SETTLE: Final = """
 WITH known AS (
-    UPDATE consumer_stream c SET version = n.value::int FROM json_each_text($2::json) AS n
-    WHERE c.consumer = $1 AND c.stream = n.key
+    UPDATE consumer_stream c SET version = (n.value->>1)::int FROM json_each($2::json) AS n
+    WHERE c.consumer = $1 AND c.stream = n.key AND c.version = (n.value->>0)::int
+    RETURNING 1
 ), new AS (
     INSERT INTO consumer_stream (consumer, stream, version)
-    SELECT $1, n.key, n.value::int FROM json_each_text($6::json) AS n
+    SELECT $1, n.key, n.value::int FROM json_each_text($6::json) AS n ORDER BY n.key
+), seqs AS (
+    UPDATE consumer_position p SET last_seq = greatest(p.last_seq, n.seq)
+    FROM unnest($3::text[], $4::int[], $5::bigint[]) AS n(topic, partition, seq)
+    WHERE p.consumer = $1 AND p.topic = n.topic AND p.partition = n.partition
 )
-UPDATE consumer_position p SET last_seq = greatest(p.last_seq, n.seq)
-FROM unnest($3::text[], $4::int[], $5::bigint[]) AS n(topic, partition, seq)
-WHERE p.consumer = $1 AND p.topic = n.topic AND p.partition = n.partition
+SELECT count(*) FROM known
 """
 _NOTE_LAG: Final = """
 INSERT INTO consumer_lag AS l (consumer, topic, partition, end_offset, caught_up_at, seen_at)

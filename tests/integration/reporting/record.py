@@ -86,8 +86,8 @@ class Record:
                 await handler(conn, batch)
                 await conn.execute("SET LOCAL search_path = public")
                 held = await position.held(conn, CONSUMER, versions.keys())
-                new = {stream for stream, known in held.items() if not known.version}
-                await position.settle(conn, CONSUMER, versions, {}, new)
+                was = {stream: known.version for stream, known in held.items()}
+                await position.settle(conn, CONSUMER, versions, {}, was)
         finally:
             await conn.close()
         stream = batch[-1].envelope.stream
