@@ -1,5 +1,5 @@
 """Indexes, keys and statistics made once the rows are there: to keep them while millions come in costs several times as
-much.
+much. Statistics are the live table's, which holds much the same, where it has some of every column.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Final
 
 from services.kernel.store import Conn
 from services.projections.fold import TABLES
+from services.projections.schema import LIVE
 
 
 async def put_off(conn: Conn, schema: str) -> dict[str, list[str]]:
@@ -34,7 +35,8 @@ async def make(conn: Conn, schema: str, waiting: Mapping[str, Sequence[str]]) ->
             for statement in statements:
                 await conn.execute(statement)
             # Autovacuum looks within a minute, and until then reports would be planned for tables of unknown contents.
-            await conn.execute(f"ANALYZE {schema}.{table}")
+            if not await conn.fetchval(_TAKEN_OVER, LIVE, schema, table):
+                await conn.execute(f"ANALYZE {schema}.{table}")
 
 
 _MEMORY: Final = "128MB"  # Of two that make indexes at a time; Postgres's own default makes them sort on disk.
@@ -48,4 +50,35 @@ SELECT t.relname, format('ALTER TABLE %I.%I DROP CONSTRAINT %I', $1::text, t.rel
 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
 WHERE k.contype = 'p' AND t.relnamespace = $1::text::regnamespace AND t.relname = ANY ($2::text[])
 ORDER BY 1, 3
+"""
+# Answers whether there were any to take over. Expressions that are indexed have some, too, under the index's name.
+_TAKEN_OVER: Final = """
+WITH taken AS MATERIALIZED (
+    SELECT pg_restore_attribute_stats(
+        'schemaname', $2::text, 'relname', s.tablename::text, 'attname', s.attname::text, 'inherited', false,
+        'null_frac', s.null_frac, 'avg_width', s.avg_width, 'n_distinct', s.n_distinct, 'correlation', s.correlation,
+        'most_common_vals', s.most_common_vals::text, 'most_common_freqs', s.most_common_freqs,
+        'histogram_bounds', s.histogram_bounds::text, 'most_common_elems', s.most_common_elems::text,
+        'most_common_elem_freqs', s.most_common_elem_freqs, 'elem_count_histogram', s.elem_count_histogram
+    )
+    FROM pg_stats s
+    WHERE s.schemaname = $1::text AND NOT s.inherited AND s.tablename IN (
+        SELECT $3::text UNION ALL
+        SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE i.indrelid = format('%I.%I', $2::text, $3::text)::regclass
+    ) AND NOT EXISTS (
+        SELECT FROM pg_attribute a
+        WHERE a.attrelid = format('%I.%I', $2::text, $3::text)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+          AND NOT EXISTS (
+            SELECT FROM pg_stats l WHERE (l.schemaname, l.tablename, l.attname) = ($1::text, $3::text, a.attname)
+        )
+    )
+), sized AS MATERIALIZED (
+    SELECT pg_restore_relation_stats(
+        'schemaname', $2::text, 'relname', $3::text, 'reltuples', l.reltuples,
+        'relpages', (pg_relation_size(format('%I.%I', $2::text, $3::text)::regclass) / 8192)::int
+    )
+    FROM pg_class l WHERE l.oid = format('%I.%I', $1::text, $3::text)::regclass AND (SELECT count(*) FROM taken) > 0
+)
+SELECT count(*) > 0 FROM sized
 """

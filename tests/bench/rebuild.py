@@ -44,8 +44,8 @@ async def measure(bench: Bench) -> list[Figure]:
         for _ in range(ROUNDS):
             of = published.into(await make("projections"))
             live.append(await live_rate(of))
+            await tend(of.settings.database_url, "ANALYZE")  # As autovacuum does within a minute.
             alone.append((await _rebuilt(of))[0])
-        await tend(of.settings.database_url, "ANALYZE")  # As autovacuum does within a minute.
         async with serving("reporting", of.settings.database_url, bench.directory) as web:
             quiet = percentile([await _ask(web) for _ in range(_WARM + _QUIET)][_WARM:])
             rate, during = await _rebuilt(of, web)

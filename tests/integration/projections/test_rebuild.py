@@ -62,6 +62,30 @@ async def test_its_tables_are_known_to_the_planner(system: System) -> None:
     assert {"movement", "open_item", "timeline", "branch_balance", "control"} <= known
 
 
+async def test_what_the_planner_knows_of_the_live_tables_is_taken_over(system: System) -> None:
+    """They hold much the same. What is known of indexed expressions is taken over as well."""
+    books = history(Random(16), 150)
+    await system.publish(books.log)
+    await system.consumer.drain()
+    await system.look.execute("SET ROLE none")
+    await system.look.execute("ANALYZE")
+    await system.look.execute("DELETE FROM pg_statistic WHERE starelid = 'live.timeline'::regclass AND staattnum = 1")
+    # So it can be told from what looking at the table would give.
+    await system.look.execute("UPDATE pg_statistic SET stawidth = 99 WHERE starelid = 'live.open_item'::regclass")
+    query = """
+        SELECT tablename, attname, null_frac, avg_width, n_distinct, most_common_vals::text, most_common_freqs,
+               histogram_bounds::text, correlation, most_common_elems::text
+        FROM pg_stats WHERE schemaname = 'live' AND tablename = ANY ($1) ORDER BY tablename, attname
+    """
+    tables = ["open_item", "open_item_by_due", "movement"]
+    before = await system.look.fetch(query, tables)
+    await system.rebuild()
+    assert await system.look.fetch(query, tables) == before
+    assert {row["tablename"] for row in before} == {*tables}
+    timeline = await system.look.fetch(query, ["timeline"])
+    assert "account_id" in {row["attname"] for row in timeline}  # Not all was known of it: it was looked at.
+
+
 async def test_from_nothing_and_then_everything_kafka_delivers_is_a_repeat(system: System) -> None:
     books = history(Random(8), 200)
     await record(system.stores, books.log)
