@@ -151,9 +151,9 @@ async def agent_rate(of: Books, *, versions: bool) -> float:
 
 ROUNDS: Final = 3  # By turns, and the median of each counts: a machine's speed changes from one minute to the next.
 _BOUND: Final = (
-    "The processor bounds it: where 41 us elapse a fact, 31 to 40 are of one Python process (it fetches, decodes,"
-    " folds, lays out rows and frees them), 26 to 36 of Postgres and 5 of Kafka, on two cores that are busy for 86 % of"
-    " the time; see services/projections/README.md."
+    "The processor bounds it: where 25 us elapse a fact, 22 are of one Python process (it fetches, decodes, folds, lays"
+    " out rows and frees them), 21 of Postgres and 2 of Kafka, on two cores that are busy for 93 % of the time; see"
+    " services/projections/README.md."
 )
 _SAME: Final = (
     "The agent folds with our code, and upserts the same rows as arrays, one statement per table and batch, streams'"

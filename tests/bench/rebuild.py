@@ -27,8 +27,8 @@ _MS: Final = 1_000.0
 _REPORT: Final = "/aging?by=branch&limit=300"
 
 _BOUND: Final = (
-    "The processor, both cores of it: where 26 us elapse a fact, 24 are of Python, which folds what the live worker"
-    " folds, 16 of Postgres meanwhile and 9 for indexes and statistics. What makes the live projection quicker makes"
+    "The processor, both cores of it: where 16 us elapse a fact, 13 are of Python, which folds what the live worker"
+    " folds, 9 of Postgres meanwhile and 4 for indexes, keys and balances. What makes the live projection quicker makes"
     " this ratio smaller."
 )
 _SHARED: Final = (
