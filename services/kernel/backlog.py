@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aiokafka import TopicPartition
 
 from services.kernel.sift import Arrived
 
 Delivery: TypeAlias = dict[TopicPartition, list[Arrived]]
+_WORTH: Final = 1_000  # Records, for which a transaction of their own is worth what it costs.
 
 
 class Backlog:
-    """Records by partition, each in order, and with one of those who apply at a time. Closed, it lets nobody wait."""
+    """Records by partition, each in order, and with one of those who apply at a time. Closed, it lets nobody wait.
 
-    def __init__(self, enough: int) -> None:
+    `enough` records are not to be added to; `lanes` is how many there are who apply.
+    """
+
+    def __init__(self, enough: int, lanes: int = 1) -> None:
         self._enough = enough
+        self._lanes = lanes
+        self._last = False
         self._waiting: Delivery = {}
         self._count = 0
         self._taken: set[TopicPartition] = set()
@@ -42,7 +49,11 @@ class Backlog:
             await self._change()
         return frozenset()
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, delivery: Delivery, *, last: bool = False) -> None:
+        """Have records wait. Where they are the `last` for now, those who apply share them out: else one would be at
+        work on the rest, and the others had nothing to do.
+        """
+        self._last = last
         for tp, records in delivery.items():
             self._waiting.setdefault(tp, []).extend(records)
             self._count += len(records)
@@ -74,6 +85,8 @@ class Backlog:
         return taken
 
     def _free(self, most: int) -> Delivery:
+        if self._last:
+            most = min(most, max(_WORTH, math.ceil(self._count / self._lanes)))
         free: Delivery = {}
         for tp in [tp for tp in self._waiting if tp not in self._taken]:
             if not most:

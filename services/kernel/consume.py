@@ -159,7 +159,7 @@ class Consumer(Service):
         if not self._spots:
             self._retrying = False  # Nothing is ours, so nothing fails.
         # The next batch is read when less than half of one waits: so at most one and a half are held beside the lanes'.
-        backlog = Backlog(max(1, self.spec.batch_max // 2))
+        backlog = Backlog(max(1, self.spec.batch_max // 2), self.spec.lanes)
 
         def ended() -> None:
             self._unsettle()
@@ -175,7 +175,7 @@ class Consumer(Service):
             with self._standstill.at_work("reading"):
                 delivery = await member.read(self.spec.batch_max, held_up)
             if delivery:
-                backlog.put(delivery)
+                backlog.put(delivery, last=sum(map(len, delivery.values())) < self.spec.batch_max)
             elif not held_up:
                 self._all_is_well()
             held_up = await backlog.room()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from services.kernel import backlog as backlog_module
 from services.kernel.backlog import Backlog, Delivery
 
 A, B, C = (TopicPartition("t", number) for number in range(3))
@@ -51,6 +52,21 @@ async def test_records_of_a_partition_stay_in_order_however_they_are_cut() -> No
     backlog.put(of(a=[1, 2, 3]))
     backlog.put(of(a=[4, 5]))
     assert [await at_once(backlog, 2) for _ in range(3)] == [{A: [1, 2]}, {A: [3, 4]}, {A: [5]}]
+
+
+async def test_the_last_records_are_shared_out_to_those_who_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog_module, "_WORTH", 2)
+    backlog = Backlog(100, lanes=3)
+    backlog.put(of(a=[1, 2, 3, 4, 5], b=[1, 2], c=[1, 2]), last=True)
+    async with backlog.take(100) as first, backlog.take(100) as second, backlog.take(100) as third:
+        assert (first, second, third) == ({A: [1, 2, 3]}, {B: [1, 2]}, {C: [1, 2]})
+    assert await at_once(backlog) == {A: [4, 5]}  # As few as are worth a transaction are not parted.
+
+
+async def test_while_more_is_to_come_one_takes_all_he_can() -> None:
+    backlog = Backlog(100, lanes=3)
+    backlog.put(of(a=[1, 2, 3], b=[1, 2]))
+    assert await at_once(backlog, 4) == {A: [1, 2, 3], B: [1]}
 
 
 async def test_a_part_that_was_left_is_taken_before_what_came_later() -> None:
