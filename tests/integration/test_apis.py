@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import requests
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
@@ -56,6 +57,29 @@ def serving(service: str, database: str, issuer: Issuer) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         sock.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """schemathesis imports most of itself when it is first used: here, before there is another thread.
+
+    pytest rewrites what its plugins import, anyio on the application's thread among them, and two threads that parse at
+    a time fail: "AST constructor recursion depth mismatch", CPython issue 106905, in Python 3.11.2.
+    """
+    answer = {"responses": {"200": {"description": "", "content": {"application/json": {"schema": {}}}}}}
+    body = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
+    named = {"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]}
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "", "version": ""},
+        "paths": {"/{name}": {"post": {**answer, **body, **named}}},
+    }
+    case = schemathesis.openapi.from_dict(document)["/{name}"]["POST"].Case(path_parameters={"name": "a"}, body={})
+    response = requests.Response()
+    response.status_code, response.request = 200, requests.Request("POST", "http://127.0.0.1/a").prepare()
+    case.validate_response(response, checks=[CHECKS.get_one("not_a_server_error")])
+    for mode in GenerationMode:
+        case.operation.as_strategy(generation_mode=mode)
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["good", "bad"])
