@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from statistics import median
@@ -20,16 +20,10 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.topics import PARTITIONS, SERVICES
-from services.kernel.consume import Consumer
-from services.kernel.delivery import Delivered
-from services.kernel.meta import EVERY_BRANCH
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.sift import arrive
-from services.kernel.store import Conn, open_pool
 from services.kernel.topics import create_topics
-from services.projections.instants import send_quickly
-from services.projections.project import handler
 from services.projections.worker import CONSUMERS
 from tests.bench.bench import Bench, tend
 from tests.bench.figure import Figure, Wanted, at_least
@@ -83,23 +77,10 @@ async def publish(settings: Settings) -> int:
 
 
 async def live_rate(of: Books) -> float:
-    """Facts a second into an empty database, from the moment the first are there to be folded to the last commit."""
-    pool = await open_pool(of.settings.database_url, size_max=4, branches=EVERY_BRANCH, prepare=send_quickly)
-    began: list[float] = []
-
-    async def noting(conn: Conn, batch: Sequence[Delivered]) -> None:
-        began.append(time.perf_counter())
-        await handler(conn, batch)
-
-    consumer = Consumer(of.settings, replace(CONSUMERS[0], handler=noting), pool)
-    done = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_position"
-    try:
-        await consumer.start()
-        await until(lambda: pool.fetchval(f"SELECT ({done}) >= $1", of.facts))
-        return of.facts / (time.perf_counter() - began[0])
-    finally:
-        await consumer.stop()
-        pool.terminate()
+    """Facts a second into an empty database, from the moment the first are there to be folded to the last commit, of a
+    process of its own, as the worker is.
+    """
+    return await _told([sys.executable, "-m", "tests.bench.live", of.settings.model_dump_json(), str(of.facts)])
 
 
 async def bare_rate(of: Books) -> float:
@@ -138,12 +119,14 @@ async def agent_rate(of: Books, *, versions: bool) -> float:
         "BENCH_DATABASE": of.settings.database_url,
         "BENCH_FACTS": str(of.facts),
     }
-    command = [sys.executable, "-m", "tests.bench.faust_agent"]
     with tempfile.TemporaryDirectory() as room:  # Faust makes a directory of its own, wherever it is started.
         environment["BENCH_ROOM"] = room
-        ran = await asyncio.to_thread(
-            subprocess.run, command, env=environment, capture_output=True, text=True, check=False
-        )
+        return await _told([sys.executable, "-m", "tests.bench.faust_agent"], environment)
+
+
+async def _told(command: Sequence[str], environment: Mapping[str, str] | None = None) -> float:
+    """The rate that a program tells on its last line of JSON."""
+    ran = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
     assert lines, ran.stdout[-2_000:] + ran.stderr[-2_000:]
     return float(json.loads(lines[-1])["rate"])
