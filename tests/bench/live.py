@@ -1,4 +1,4 @@
-"""The live projection of all read models, in a process of its own: a program that is told settings and how many facts."""
+"""The live projection in a process of its own: a program that is told the settings, and how many facts there are."""
 
 from __future__ import annotations
 
