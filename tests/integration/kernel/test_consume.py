@@ -72,6 +72,30 @@ async def test_a_first_fact_that_comes_again_beside_new_ones_is_left_out(setting
     assert await store.pool.fetchval("SELECT count(*) FROM parked") == 0
 
 
+async def test_a_stream_that_is_not_where_it_was_taken_to_be_is_found_out(settings: Settings, store: Store) -> None:
+    """Given three streams that are known, one goes on, of one a fact comes again, and of one a fact is missing."""
+    on, again, hole = uuid4(), uuid4(), uuid4()
+    topic, notes = topic_of("invoice", settings.topic_prefix), Notes()
+    await asyncio.to_thread(
+        send, settings.kafka, topic, [sent(each, at) for each in (on, again, hole) for at in (1, 2)]
+    )
+    async with running(consumer(settings, store, notes)):
+        for each in (on, again, hole):
+            await applied(store, each, 2)
+    later = [sent(on, 3), sent(again, 2), sent(again, 3), sent(hole, 4), sent(hole, 5)]
+    await asyncio.to_thread(send, settings.kafka, topic, later)
+    async with running(consumer(settings, store, notes)):
+        await applied(store, on, 3)
+        await applied(store, again, 3)
+        await until(lambda: store.pool.fetchval("SELECT count(*) = 2 FROM parked"))
+    assert await noted(store) == {stream_of(on): [1, 2, 3], stream_of(again): [1, 2, 3], stream_of(hole): [1, 2]}
+    parked = await store.pool.fetch("SELECT stream, stream_version, code FROM parked ORDER BY 2")
+    assert [tuple(row) for row in parked] == [
+        (stream_of(hole), 4, "fact_hole"),
+        (stream_of(hole), 5, "waits_for_earlier"),
+    ]
+
+
 async def test_a_restarted_consumer_goes_on_where_the_effects_end(settings: Settings, store: Store) -> None:
     account = uuid4()
     async with running(Relay(settings)):
