@@ -101,12 +101,15 @@ async def crowd(clients: int, each: int, act: Callable[[int], Awaitable[object]]
     return clients * each / (time.perf_counter() - began)
 
 
-async def times(count: int, act: Callable[[int], Awaitable[object]], warm: int = 3) -> list[float]:
-    """Seconds of each of `count` calls, one after the other, after a few that are not counted."""
+async def times(
+    count: int, act: Callable[[int], Awaitable[object]], warm: int = 3, pause_s: float = 0.0
+) -> list[float]:
+    """Seconds of each of `count` calls, one after the other, a pause before each, after a few that are not counted."""
     for at in range(warm):
         await act(at)
     took = []
     for at in range(count):
+        await asyncio.sleep(pause_s)
         began = time.perf_counter()
         await act(at)
         took.append(time.perf_counter() - began)

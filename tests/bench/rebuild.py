@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 import time
-from itertools import count
 from statistics import median
 from typing import Final
 
@@ -15,14 +14,13 @@ import uvloop
 from events.topics import SERVICES
 from services.kernel.garbage import BATCHES, collect_rarely
 from services.projections.rebuild import rebuild_from, step_back
-from tests.bench.bench import Bench, percentile, tend
+from tests.bench.bench import Bench, percentile, tend, times
 from tests.bench.figure import Figure, at_least, at_most
 from tests.bench.project import INVOICES, ROUNDS, Books, books, live_rate
 from tests.bench.web import Web, serving
 
 _QUIET: Final = 600  # Reports asked for before it: about as many as during it, so that both have a 99th percentile.
-_WARM: Final = 3
-_PAUSE_S: Final = 0.01
+_PAUSE_S: Final = 0.01  # A reader does not ask again in the same moment, before a rebuild or during it.
 _MS: Final = 1_000.0
 _REPORT: Final = "/aging?by=branch&limit=300"
 
@@ -47,7 +45,7 @@ async def measure(bench: Bench) -> list[Figure]:
             await tend(of.settings.database_url, "ANALYZE")  # As autovacuum does within a minute.
             alone.append((await _rebuilt(of))[0])
         async with serving("reporting", of.settings.database_url, bench.directory) as web:
-            quiet = percentile([await _ask(web) for _ in range(_WARM + _QUIET)][_WARM:])
+            quiet = percentile(await _asked(web, _QUIET, warm=3))
             rate, during = await _rebuilt(of, web)
     beside = "the live projection"
     return [
@@ -68,24 +66,16 @@ async def _rebuilt(of: Books, web: Web | None = None) -> tuple[float, float]:
         sys.executable, "-m", "tests.bench.rebuild", json.dumps(asked), stdout=asyncio.subprocess.PIPE
     )
     took: list[float] = []
-    for _ in count():
-        if process.returncode is not None:
-            break
-        if web is not None:
-            took.append(await _ask(web))
-        else:
-            await asyncio.sleep(_PAUSE_S)
-    out = (await process.stdout.read()).decode() if process.stdout else ""
+    while web is not None and process.returncode is None:
+        took += await _asked(web, 1)
+    out, _ = await process.communicate()
     told = json.loads(out.splitlines()[-1])
     return told["facts"] / told["seconds"], percentile(took) if took else 0.0
 
 
-async def _ask(web: Web) -> float:
-    """Seconds of one report. A reader does not ask again in the same moment, before a rebuild or during it."""
-    await asyncio.sleep(_PAUSE_S)
-    began = time.perf_counter()
-    await web.get(_REPORT)
-    return time.perf_counter() - began
+async def _asked(web: Web, how_often: int, warm: int = 0) -> list[float]:
+    """Seconds of each report that is asked for."""
+    return await times(how_often, lambda _: web.get(_REPORT), warm, _PAUSE_S)
 
 
 async def _run(asked: str) -> None:
