@@ -51,9 +51,12 @@ FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
 WHERE k.contype = 'p' AND t.relnamespace = $1::text::regnamespace AND t.relname = ANY ($2::text[])
 ORDER BY 1, 3
 """
-# Answers whether there were any to take over. Expressions that are indexed have some, too, under the index's name.
+# Answers whether there were any to take over. Expressions that are indexed have some, too, under the index's name. What
+# is taken is counted: to ask whether there is any would stop at the first.
 _TAKEN_OVER: Final = """
-WITH taken AS MATERIALIZED (
+WITH one AS (
+    SELECT format('%I.%I', $1::text, $3::text)::regclass AS live, format('%I.%I', $2::text, $3::text)::regclass AS ours
+), taken AS MATERIALIZED (
     SELECT pg_restore_attribute_stats(
         'schemaname', $2::text, 'relname', s.tablename::text, 'attname', s.attname::text, 'inherited', false,
         'null_frac', s.null_frac, 'avg_width', s.avg_width, 'n_distinct', s.n_distinct, 'correlation', s.correlation,
@@ -63,22 +66,20 @@ WITH taken AS MATERIALIZED (
     )
     FROM pg_stats s
     WHERE s.schemaname = $1::text AND NOT s.inherited AND s.tablename IN (
-        SELECT $3::text UNION ALL
-        SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-        WHERE i.indrelid = format('%I.%I', $2::text, $3::text)::regclass
+        SELECT $3::text
+        UNION ALL
+        SELECT c.relname FROM one JOIN pg_index i ON i.indrelid = one.ours JOIN pg_class c ON c.oid = i.indexrelid
     ) AND NOT EXISTS (
-        SELECT FROM pg_attribute a
-        WHERE a.attrelid = format('%I.%I', $2::text, $3::text)::regclass AND a.attnum > 0 AND NOT a.attisdropped
-          AND NOT EXISTS (
-            SELECT FROM pg_stats l WHERE (l.schemaname, l.tablename, l.attname) = ($1::text, $3::text, a.attname)
-        )
+        SELECT FROM one JOIN pg_attribute a ON a.attrelid = one.ours AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_stats l ON (l.schemaname, l.tablename, l.attname) = ($1::text, $3::text, a.attname)
+        WHERE l.attname IS NULL
     )
 ), sized AS MATERIALIZED (
     SELECT pg_restore_relation_stats(
-        'schemaname', $2::text, 'relname', $3::text, 'reltuples', l.reltuples,
-        'relpages', (pg_relation_size(format('%I.%I', $2::text, $3::text)::regclass) / 8192)::int
+        'schemaname', $2::text, 'relname', $3::text,
+        'reltuples', l.reltuples, 'relpages', (pg_relation_size(one.ours) / 8192)::int
     )
-    FROM pg_class l WHERE l.oid = format('%I.%I', $1::text, $3::text)::regclass AND (SELECT count(*) FROM taken) > 0
+    FROM one JOIN pg_class l ON l.oid = one.live WHERE (SELECT count(*) FROM taken) > 0
 )
 SELECT count(*) > 0 FROM sized
 """

@@ -127,7 +127,7 @@ class Replay:
                     stretch = await (ahead or source.after(self.done[service], last, self._share, most))
                     # While Postgres works on this one, the next is read and decoded; not so while somebody asks.
                     more = not asked and stretch.upto < last
-                    ahead = asyncio.create_task(source.after(stretch.upto, last, self._share, most)) if more else None
+                    ahead = asyncio.create_task(source.after(stretch.upto, last, self._share)) if more else None
                     await self._transact(service, stretch.facts, balances=balances)
                 self.done[service] = stretch.upto
                 self._progress(service, stretch.upto, last)
